@@ -1,0 +1,88 @@
+/* replica.h - the SQLite file on a device: records in two layers, outbox, cursors. Core: no socket, no thread, no clock.
+ *
+ * Tables (schema and migrations: replica.c)
+ *   meta(key TEXT PRIMARY KEY, value)                 identity, cursors, clock, digest, sync state
+ *   record(rid INTEGER PRIMARY KEY, id BLOB UNIQUE, kind INTEGER, deleted INTEGER, unsent INTEGER,
+ *          body BLOB, stamps BLOB,                    what the person sees (record.h packed)
+ *          server_body BLOB, server_stamps BLOB,      the server's layer while changes are unacked; NULL: the same as body, stamps
+ *          c_full_name, c_company, ...)               one column per schema field with COLUMN, derived from body
+ *   outbox(oseq INTEGER PRIMARY KEY, rid, batch INTEGER, stamp BLOB, base BLOB, skew_ms, made_ms, count, body BLOB)
+ *   refused(rid, stamp BLOB, field, key, value, reason, at_ms)
+ *   past(rid, stamp BLOB, body BLOB)                  values that something newer replaced here
+ *   unindexed(rid INTEGER PRIMARY KEY)                records the full-text index has to catch up with
+ *   lead_text                                         FTS5, rowid = rid (search.c)
+ *
+ * Invariants:
+ *   (1) Invariants of outbox.h hold between any two transactions.
+ *   (2) body/stamps = the server layer merged with every unacked change of the record.
+ *   (3) meta.clock is not less than any stamp in the file.
+ *   (4) meta.digest is the digest of the server layer; it and the cursor move in one transaction with the rows.
+ * Thread: one at a time; the owner locks. */
+#ifndef CLIENT_REPLICA_H
+#define CLIENT_REPLICA_H
+
+#include <sqlite3.h>
+
+#include "leadpool/leadpool.h"
+#include "proto/digest.h"
+#include "proto/env.h"
+#include "proto/hlc.h"
+#include "proto/record.h"
+
+/** What the core needs of the platform beside lp_env: a lock between processes, held per write transaction and checkpoint. */
+typedef struct replica_lock {
+    void *ctx;
+    lp_err (*acquire)(void *ctx, lp_error *error); /**< waits a bounded time, then LP_BUSY */
+    void (*release)(void *ctx);
+} replica_lock;
+
+typedef struct replica {
+    sqlite3 *db;
+    const lp_env *env;
+    const replica_lock *lock; /**< NULL: nobody else has the file */
+    struct statements *statements;
+    digester *digester;
+    hlc clock;               /**< author = device number */
+    lp_id pool;
+    lp_id person;
+    uint64_t writes;         /**< local commits made through this handle, for whoever waits for work */
+} replica;
+
+/** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */
+lp_err replica_open(const char *path, bool create, const lp_env *env, const replica_lock *lock, replica **replica_out,
+                    lp_error *error);
+void replica_close(replica *r);
+
+/** One write transaction under the lock; durable when replica_commit returned LP_OK. Not nested. */
+lp_err replica_begin(replica *r, lp_error *error);
+lp_err replica_commit(replica *r, lp_error *error);
+void replica_rollback(replica *r);
+
+/** Translates the last SQLite failure into the error convention (LP_FULL, LP_CORRUPT, LP_BUSY, LP_IO, LP_NOMEM), naming `what`. */
+lp_err replica_sql_error(replica *r, const char *what, lp_error *error);
+
+/** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. */
+void replica_checkpoint(replica *r);
+
+/** meta documents; LP_NOT_FOUND (error untouched) if absent. Appended to `value_out`. */
+lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error);
+int64_t replica_meta_int(replica *r, const char *key, int64_t absent);
+lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error);
+lp_err replica_meta_put_int(replica *r, const char *key, int64_t value, lp_error *error);
+
+/** A record row as stored. Spans borrow from the replica until the next call. */
+typedef struct replica_row {
+    int64_t rid;
+    lp_id id;
+    uint32_t kind;
+    bool unsent;
+    span body, stamps;
+    bool layered; /**< server_body and server_stamps are set */
+    span server_body, server_stamps;
+} replica_row;
+
+/** LP_NOT_FOUND (error untouched) if there is none. */
+lp_err replica_load(replica *r, const lp_id *id, replica_row *row_out, lp_error *error);
+lp_err replica_load_rid(replica *r, int64_t rid, replica_row *row_out, lp_error *error);
+
+#endif

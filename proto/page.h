@@ -1,0 +1,49 @@
+/* page.h - cursors, pages and verdicts: the parts of sync that are lists. Thread: any.
+ *
+ *     cursors  := [ [ scope, epoch, seq, tag ], ... ]
+ *     pages    := [ [ scope, epoch, seq, tag, more, changes, digest ], ... ]    seq: the cursor after this page
+ *                 digest is nil unless `more` is false: 16 bytes, of the whole scope at this cursor
+ *     verdicts := [ [ set index, field index, verdict, reason ], ... ]          what is not listed was applied;
+ *                 field index -1 speaks of the whole set */
+#ifndef PROTO_PAGE_H
+#define PROTO_PAGE_H
+
+#include "leadpool/error.h"
+#include "proto/wire.h"
+
+#define EPOCH_BYTES 16
+#define CURSOR_TAG_BYTES 8
+#define SCOPE_NAME_BYTES_MAX 64
+#define CURSORS_MAX 64
+
+typedef struct cursor {
+    span scope; /**< "setup", "pool", ... */
+    span epoch; /**< 16 bytes, or empty: nothing read yet */
+    uint64_t seq;
+    span tag;   /**< 8 bytes, or empty */
+} cursor;
+
+typedef struct page {
+    cursor cursor;
+    bool more;
+    span changes; /**< change.h */
+    span digest;  /**< 16 bytes or empty */
+} page;
+
+typedef enum verdict_kind { VERDICT_APPLIED = 0, VERDICT_LOST = 1, VERDICT_REFUSED = 2, VERDICT_RECEIVED = 3 } verdict_kind;
+
+typedef struct verdict {
+    uint32_t set;   /**< index in the batch, from 0 */
+    int32_t field;  /**< index in the set, from 0; -1: all of it */
+    verdict_kind kind;
+    span reason;    /**< one line for a person; empty unless refused */
+} verdict;
+
+void cursor_put(buf *b, const cursor *c);
+bool cursor_take(wire_reader *r, cursor *cursor_out); /**< false on nonsense */
+void page_put(buf *b, const page *p);
+bool page_take(wire_reader *r, page *page_out);
+void verdict_put(buf *b, const verdict *v);
+bool verdict_take(wire_reader *r, verdict *verdict_out);
+
+#endif

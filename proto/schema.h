@@ -1,0 +1,81 @@
+/* schema.h - the kinds and fields of schema.def as data. Thread: any; everything here is constant. */
+#ifndef PROTO_SCHEMA_H
+#define PROTO_SCHEMA_H
+
+#include <stdint.h>
+
+#include "leadpool/error.h"
+#include "proto/buf.h"
+
+typedef enum scope_class { SCOPE_SETUP = 1, SCOPE_POOL = 2 } scope_class;
+
+typedef enum field_type {
+    FIELD_TEXT = 1,
+    FIELD_CODE,
+    FIELD_INT,
+    FIELD_REAL,
+    FIELD_BOOL,
+    FIELD_TIME,
+    FIELD_ID,
+    FIELD_BYTES,
+    FIELD_ANY,
+} field_type;
+
+enum field_flag { FIELD_COLUMN = 1, FIELD_SEARCH = 2, FIELD_MAP = 4, FIELD_SERVER = 8, FIELD_HIDDEN = 16 };
+
+/* KIND_LEAD, ... and LEAD_FULL_NAME, ...: the numbers of schema.def under their names. */
+enum kind_number {
+#define KIND(NAME, number, name, scope) KIND_##NAME = number,
+#define FIELD(KIND, NAME, number, name, type, max_bytes, group, flags, english, chinese)
+#include "proto/schema.def"
+#undef KIND
+#undef FIELD
+};
+
+enum field_number {
+#define KIND(NAME, number, name, scope)
+#define FIELD(KIND, NAME, number, name, type, max_bytes, group, flags, english, chinese) KIND##_##NAME = number,
+#include "proto/schema.def"
+#undef KIND
+#undef FIELD
+};
+
+#define FIELD_DELETED 1             /**< the field `deleted` of every kind */
+#define FIELD_NUMBER_MAX 65535      /**< greatest field number, known or not */
+#define KIND_NUMBER_MAX 65535       /**< greatest kind number, known or not */
+#define KEY_BYTES_MAX 255           /**< longest key of a map field */
+#define VALUE_BYTES_UNKNOWN_MAX 65536 /**< largest value of a field this version does not know */
+#define RECORD_BYTES_MAX (512 * 1024) /**< a record stops growing above this */
+
+typedef struct field_info {
+    uint16_t kind;
+    uint16_t number;
+    const char *name;
+    field_type type;
+    uint32_t max_bytes;
+    uint8_t group; /**< 0: none */
+    uint8_t flags; /**< enum field_flag */
+    const char *english;
+    const char *chinese;
+} field_info;
+
+typedef struct kind_info {
+    uint16_t number;
+    const char *name;
+    scope_class scope;
+    const field_info *fields; /**< in order of schema.def */
+    uint32_t field_count;
+} kind_info;
+
+const kind_info *schema_kinds(uint32_t *count_out);
+const kind_info *schema_kind(uint32_t number);         /**< NULL if unknown */
+const kind_info *schema_kind_named(const char *name);  /**< NULL if unknown */
+const field_info *schema_field(uint32_t kind, uint32_t number);          /**< NULL if unknown */
+const field_info *schema_field_named(uint32_t kind, span name);          /**< NULL if unknown */
+
+/** Checks one value (its msgpack bytes, already scanned) against the schema: type, limit, key where and only where the field
+ *  is a map. Null is always allowed: a cleared field. Unknown kinds and fields pass if small enough.
+ *  Errors: LP_INVALID, LP_TOO_LARGE, with a sentence that names the field. */
+lp_err schema_check(uint32_t kind, uint32_t field, span key, span value, lp_error *error);
+
+#endif

@@ -1,0 +1,18 @@
+/* commit_thread.h - the committer's thread and its bounded queue. Adaptive group commit: whatever waits when the last
+ * commit is done is the next group; nothing waits for company. */
+#ifndef SERVER_COMMIT_THREAD_H
+#define SERVER_COMMIT_THREAD_H
+
+#include "server/committer.h"
+
+typedef struct commit_thread commit_thread;
+
+/** Starts it. `moved` (may be NULL) is called on its thread after every commit that moved the pool. Errors: LP_NOMEM. */
+lp_err commit_thread_start(committer *c, void (*moved)(void *ctx, uint64_t seq), void *ctx, commit_thread **thread_out,
+                           lp_error *error);
+/** Hands in a job. Errors: LP_BUSY the queue is full, LP_CLOSED stopping: `done` is then not called. Thread: any. */
+lp_err commit_thread_submit(commit_thread *t, job *j);
+/** Commits what is queued, calls every `done`, ends the thread. */
+void commit_thread_stop(commit_thread *t);
+
+#endif

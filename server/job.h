@@ -1,0 +1,33 @@
+/* job.h - one unit of work for the committer: everything that writes the pool is a job. */
+#ifndef SERVER_JOB_H
+#define SERVER_JOB_H
+
+#include "leadpool/error.h"
+#include "proto/buf.h"
+
+typedef enum job_kind {
+    JOB_PUSH,    /**< one batch of a device */
+    JOB_JOIN,    /**< an invitation is used */
+    JOB_INVITE,  /**< an invitation is made */
+    JOB_BARRIER, /**< does nothing but wait for the commit of what came before */
+} job_kind;
+
+/** Ownership: the submitter owns a job and keeps it alive until `done` was called; `done` may free it. */
+typedef struct job {
+    job_kind kind;
+    uint32_t device;  /**< PUSH: the author */
+    buf request;      /**< PUSH, JOIN: the encoded message; INVITE: an encoded CONTROL message */
+    lp_err result;    /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
+    lp_error error;
+    uint32_t retry_ms; /**< with LP_BUSY and friends: nothing was refused, try again */
+    buf answer;       /**< an encoded message: SYNCED without pages, JOINED, or CONTROLLED */
+    uint64_t seq;     /**< the pool's last seq after the commit */
+    void (*done)(void *ctx, struct job *job); /**< called once, after the commit, on the committer's thread */
+    void *ctx;
+    struct job *next; /**< the committer's */
+} job;
+
+job *job_new(job_kind kind); /**< NULL if out of memory */
+void job_free(job *j);
+
+#endif

@@ -1,0 +1,32 @@
+/* pool.h - the pool as an object: who it is, its store, and what every part of the server shares. */
+#ifndef SERVER_POOL_H
+#define SERVER_POOL_H
+
+#include "proto/digest.h"
+#include "proto/env.h"
+#include "proto/hlc.h"
+#include "proto/page.h"
+#include "server/store/store.h"
+
+#define POOL_NAME_BYTES 121
+#define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
+#define DEVICE_NUMBER_MIN 16u
+
+typedef struct pool {
+    const lp_env *env;
+    store *store;
+    lp_id id;
+    char name[POOL_NAME_BYTES];
+    uint8_t epoch[EPOCH_BYTES];
+} pool;
+
+/** Makes the pool's first documents in an empty, open store: id, name, epoch. Errors: those of the store, LP_INVALID name. */
+lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error);
+/** Reads who the pool is. The store is borrowed and outlives the pool. Errors: LP_CORRUPT if the documents are missing. */
+lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error);
+/** Server time, UTC ms. */
+int64_t pool_now_ms(const pool *p);
+/** What a reader sees of the digest: committed with the rows it covers. */
+lp_err pool_digest(store_reader *reader, digest *digest_out, lp_error *error);
+
+#endif
