@@ -1,0 +1,20 @@
+/* os.h - the client's environment on POSIX: clocks, randomness, boot id, the lock file. Shell. */
+#ifndef CLIENT_OS_H
+#define CLIENT_OS_H
+
+#include "client/replica.h"
+
+/** The operating system as an lp_env. Static storage. Thread: any. */
+const lp_env *os_env(void);
+
+/** A lock between processes on the file `path` + ".lock": flock-like, dies with the process, excludes threads of one process too.
+ *  acquire waits up to `wait_ms`. Errors: LP_IO, LP_NOMEM. */
+lp_err os_lock_open(const char *path, int32_t wait_ms, replica_lock **lock_out, lp_error *error);
+void os_lock_close(replica_lock *lock);
+
+/** Free bytes on the file system of `path`; 0 if unknown. */
+uint64_t os_disk_free(const char *path);
+/** The host's name, for a device's label. Writes at most `size` bytes with the NUL. */
+void os_host_name(char *text_out, uint32_t size);
+
+#endif
