@@ -28,7 +28,7 @@ typedef struct lp_error {
     char message[LP_ERROR_MESSAGE_BYTES]; /**< UTF-8, one line, NUL-terminated, no full stop */
 } lp_error;
 
-/** Name of a category, for logs and JSON, e.g. "not-found". Static storage. Never NULL. Thread: any. */
+/** Name of a category, for logs and JSON, e.g. "NOT_FOUND". Static storage. Never NULL. Thread: any. */
 const char *lp_err_name(lp_err code);
 
 /** Fallback sentence of a category. Static storage. Never NULL. Thread: any. */
