@@ -67,7 +67,7 @@ void changes_begin(changes_writer *w);
 void change_put(changes_writer *w, uint32_t field, span key, span value);
 /** Appends `count` field/value pairs that are already in the form `field, value, ...`. */
 void change_put_packed(changes_writer *w, span packed, uint32_t count);
-void changes_end(changes_writer *w, uint32_t kind, const lp_id *id, stamp stamp, stamp base, int64_t skew_ms);
+void changes_end(changes_writer *w, uint32_t kind, const lp_id *id, stamp made, stamp base, int64_t skew_ms);
 /** Bytes the message will take so far. */
 size_t changes_bytes(const changes_writer *w);
 /** Appends the whole to `out`. Errors: LP_NOMEM. */

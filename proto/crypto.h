@@ -14,7 +14,14 @@
 #define CRYPTO_SIGNATURE_BYTES 64
 
 void crypto_sha256(span bytes, uint8_t hash_out[CRYPTO_HASH_BYTES]);
+void crypto_sha256_two(span first, span second, uint8_t hash_out[CRYPTO_HASH_BYTES]); /**< of their concatenation */
 bool crypto_equal(span a, span b); /**< in constant time for equal sizes */
+
+#define CRYPTO_MAC_BYTES 16
+typedef struct crypto_mac crypto_mac; /**< SipHash-2-4 with 128 bits of output and one key, reused; one thread at a time */
+crypto_mac *crypto_mac_new(const uint8_t key[16]); /**< NULL if out of memory */
+void crypto_mac_free(crypto_mac *mac);
+void crypto_mac_three(crypto_mac *mac, span a, span b, span c, uint8_t mac_out[CRYPTO_MAC_BYTES]); /**< of a || b || c */
 
 /** Public key of a seed. Errors: LP_NOMEM. */
 lp_err crypto_public_key(const uint8_t seed[CRYPTO_SEED_BYTES], uint8_t key_out[CRYPTO_KEY_BYTES], lp_error *error);

@@ -63,13 +63,13 @@ typedef struct kind_info {
     uint16_t number;
     const char *name;
     scope_class scope;
-    const field_info *fields; /**< in order of schema.def */
-    uint32_t field_count;
 } kind_info;
 
 const kind_info *schema_kinds(uint32_t *count_out);
 const kind_info *schema_kind(uint32_t number);         /**< NULL if unknown */
 const kind_info *schema_kind_named(const char *name);  /**< NULL if unknown */
+/** The fields of a kind in order of schema.def; NULL and 0 if the kind is unknown. */
+const field_info *schema_fields(uint32_t kind, uint32_t *count_out);
 const field_info *schema_field(uint32_t kind, uint32_t number);          /**< NULL if unknown */
 const field_info *schema_field_named(uint32_t kind, span name);          /**< NULL if unknown */
 
