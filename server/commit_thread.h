@@ -7,9 +7,10 @@
 
 typedef struct commit_thread commit_thread;
 
-/** Starts it. `moved` (may be NULL) is called on its thread after every commit that moved the pool. Errors: LP_NOMEM. */
-lp_err commit_thread_start(committer *c, void (*moved)(void *ctx, uint64_t seq), void *ctx, commit_thread **thread_out,
-                           lp_error *error);
+/** Starts it. At most `queue_limit` jobs wait. `moved` (may be NULL) is called on its thread after every commit that moved the
+ *  pool. The committer is borrowed. Errors: LP_NOMEM. */
+lp_err commit_thread_start(committer *c, uint32_t queue_limit, void (*moved)(void *ctx, uint64_t seq), void *ctx,
+                           commit_thread **thread_out, lp_error *error);
 /** Hands in a job. Errors: LP_BUSY the queue is full, LP_CLOSED stopping: `done` is then not called. Thread: any. */
 lp_err commit_thread_submit(commit_thread *t, job *j);
 /** Commits what is queued, calls every `done`, ends the thread. */
