@@ -167,6 +167,10 @@ uint32_t lp_log_count(const lp_log *log);
 lp_err lp_log_at(const lp_log *log, uint32_t index, lp_change *change_out);
 void lp_log_free(lp_log *log);
 
+/** The id that every device of pool `pool` gives to the thing named by the `size` bytes at `name`: a function of its input, so that doing
+ *  something again (an import) meets the record it made before, also on another device. Thread: any. Errors: none. */
+void lp_id_derive(const lp_id *pool, const char *name, uint32_t size, lp_id *id_out);
+
 /* ---- the schema, for forms, imports and exports ---- */
 
 /** A field of the schema. Static storage. */
@@ -181,6 +185,7 @@ typedef struct lp_field_info {
     bool hidden;        /**< not for forms or exports */
     uint32_t max_bytes; /**< of a text; 0 where the type bounds it */
     uint32_t group;     /**< 0, or fields with the same number are set together */
+    uint32_t number;    /**< the field's number within its kind, as conflicts name it; never changes */
 } lp_field_info;
 /** Field `index` of a kind; LP_NOT_FOUND past the last, LP_INVALID unknown kind. Thread: any. */
 lp_err lp_schema_field(const char *kind, uint32_t index, lp_field_info *info_out);
