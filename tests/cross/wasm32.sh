@@ -26,6 +26,9 @@ for header in sqlite3.h sqlite3ext.h msgpack.h msgpack utf8proc.h wslay http_par
 done
 mkdir "$out/include/openssl"
 ln -s /usr/include/openssl/* "/usr/include/$machine"/openssl/* "$out/include/openssl/"
+# What OpenSSL's configuration says when it is built for WebAssembly (no-threads), in place of the host's.
+rm "$out/include/openssl/configuration.h"
+sed '/define OPENSSL_THREADS/d' "/usr/include/$machine/openssl/configuration.h" > "$out/include/openssl/configuration.h"
 
 llhttp=
 [ -e "$out/include/http_parser.h" ] || llhttp=-DLEADPOOL_LLHTTP=1
