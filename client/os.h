@@ -2,6 +2,8 @@
 #ifndef CLIENT_OS_H
 #define CLIENT_OS_H
 
+#include <sys/types.h> /* pthread_cond_t and pthread_mutex_t, POSIX.1-2008 */
+
 #include "client/replica.h"
 
 /** The operating system as an lp_env. Static storage. Thread: any. */
@@ -16,5 +18,12 @@ void os_lock_close(replica_lock *lock);
 uint64_t os_disk_free(const char *path);
 /** The host's name, for a device's label. Writes at most `size` bytes with the NUL. */
 void os_host_name(char *text_out, uint32_t size);
+
+/** Waiting on a condition by a clock that nobody can set (CLOCK_MONOTONIC): link.c and events.c wait with these.
+ *  os_cond_wait waits once, like pthread_cond_timedwait; false when `until_ms`, in os_steady_ms time, has come (INT64_MAX: never).
+ *  Thread: any. */
+int64_t os_steady_ms(void);
+bool os_cond_init(pthread_cond_t *cond);
+bool os_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ms);
 
 #endif
