@@ -30,14 +30,12 @@ ln -s /usr/include/openssl/* "/usr/include/$machine"/openssl/* "$out/include/ope
 rm "$out/include/openssl/configuration.h"
 sed '/define OPENSSL_THREADS/d' "/usr/include/$machine/openssl/configuration.h" > "$out/include/openssl/configuration.h"
 
-llhttp=
-[ -e "$out/include/http_parser.h" ] || llhttp=-DLEADPOOL_LLHTTP=1
 compiled=0 failed=0
 for source in proto/*.c proto/channel/*.c client/*.c; do
     case " $shells " in *" $source "*) continue ;; esac
     [ -f "$source" ] || continue
     if clang --target=wasm32-wasi -nostdlibinc -isystem $libc -isystem "$out/include" -I. -Iinclude -std=c11 -O1 \
-        -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DLEADPOOL_VERSION='"cross"' $llhttp \
+        -Wall -Wextra -Werror -D_POSIX_C_SOURCE=200809L -DLEADPOOL_VERSION='"cross"' \
         -c "$source" -o "$out/$(echo "$source" | tr / _).o"; then
         compiled=$((compiled + 1))
     else
