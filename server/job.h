@@ -8,7 +8,7 @@
 typedef enum job_kind {
     JOB_PUSH,    /**< one batch of a device */
     JOB_JOIN,    /**< an invitation is used */
-    JOB_INVITE,  /**< an invitation is made */
+    JOB_INVITE,  /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
     JOB_BARRIER, /**< does nothing but wait for the commit of what came before */
 } job_kind;
 
@@ -16,6 +16,7 @@ typedef enum job_kind {
 typedef struct job {
     job_kind kind;
     uint32_t device;  /**< PUSH: the author */
+    uint32_t request_id; /**< the request this answers; the session's */
     buf request;      /**< PUSH, JOIN: the encoded message; INVITE: an encoded CONTROL message */
     lp_err result;    /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
     lp_error error;

@@ -18,15 +18,26 @@ typedef struct pool {
     lp_id id;
     char name[POOL_NAME_BYTES];
     uint8_t epoch[EPOCH_BYTES];
+
+    /* The writer's part: touched on the committer's thread only. */
+    digester *digester;
+    hlc clock;                    /**< stamps of what the server itself writes */
+    digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */
 } pool;
 
 /** Makes the pool's first documents in an empty, open store: id, name, epoch. Errors: those of the store, LP_INVALID name. */
 lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error);
 /** Reads who the pool is. The store is borrowed and outlives the pool. Errors: LP_CORRUPT if the documents are missing. */
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error);
+void pool_close(pool *p);
+/** Reads the writer's part anew, in a transaction: after a commit of which nobody knows whether it happened. */
+lp_err pool_reload(pool *p, lp_error *error);
+/** Stores the digests of the open transaction. */
+lp_err pool_save_digests(pool *p, lp_error *error);
 /** Server time, UTC ms. */
 int64_t pool_now_ms(const pool *p);
 /** What a reader sees of the digest: committed with the rows it covers. */
 lp_err pool_digest(store_reader *reader, digest *digest_out, lp_error *error);
+lp_err pool_scope_digest(store_reader *reader, scope_class scope, digest *digest_out, lp_error *error);
 
 #endif

@@ -1,0 +1,274 @@
+/* committer.c - jobs into one durable commit; see committer.h. */
+#include "server/committer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/err.h"
+#include "server/apply.h"
+#include "server/auth.h"
+#include "server/batches.h"
+
+#define RETRY_BUSY_MS 1000  /* the store was busy: soon */
+#define RETRY_FULL_MS 30000 /* no space or a failing disk: an operator has to act */
+
+struct committer {
+    pool *pool;
+    store_reader *reader; /* for the seq after a commit */
+    uint64_t seq;
+    bool in_doubt; /* the last commit failed, and may have happened: look before going on */
+};
+
+static lp_err read_seq(committer *c, lp_error *error) {
+    store_counts counts;
+    const store_ops *ops = c->reader->ops;
+    lp_err err = ops->snapshot(c->reader, error);
+    if (!err)
+        err = ops->counts(c->reader, &counts, error);
+    if (!err)
+        c->seq = counts.last_seq;
+    ops->snapshot_end(c->reader);
+    return err;
+}
+
+lp_err committer_new(pool *p, committer **committer_out, lp_error *error) {
+    committer *c = calloc(1, sizeof *c);
+    if (!c)
+        return err_plain(error, LP_NOMEM);
+    c->pool = p;
+    lp_err err = p->store->ops->reader_open(p->store, &c->reader, error);
+    if (!err)
+        err = read_seq(c, error);
+    if (err) {
+        committer_free(c);
+        return err;
+    }
+    *committer_out = c;
+    return LP_OK;
+}
+
+void committer_free(committer *c) {
+    if (c && c->reader)
+        c->reader->ops->reader_close(c->reader);
+    free(c);
+}
+
+uint64_t committer_seq(const committer *c) {
+    return c->seq;
+}
+
+/* ---- the kinds of jobs ---- */
+
+static lp_err apply_batch(pool *p, const message *request, const device *d, buf *verdicts_out, lp_error *error) {
+    changes_reader changes;
+    apply_verdicts verdicts = {0};
+    apply_author author = {d->number, d->staff};
+    change_set set;
+    lp_err err = changes_open(&changes, request->changes, error);
+    for (uint32_t i = 0; !err && changes_next(&changes, &set); i++)
+        err = apply_set(p, &set, i, &author, &verdicts, error);
+    if (!err && changes.sets.failed)
+        err = err_set(error, LP_PROTOCOL, "a change set of the batch is malformed");
+    if (!err) {
+        wire_put_array(verdicts_out, verdicts.count);
+        buf_append_span(verdicts_out, buf_span(&verdicts.list));
+        if (verdicts.list.failed || verdicts_out->failed)
+            err = err_plain(error, LP_NOMEM);
+    }
+    buf_fini(&verdicts.list);
+    changes_close(&changes);
+    return err;
+}
+
+static lp_err run_push(pool *p, job *j, lp_error *error) {
+    message request;
+    device d;
+    batch_state state;
+    uint8_t hash[CRYPTO_HASH_BYTES];
+    buf verdicts = {0};
+    lp_err err = message_decode(buf_span(&j->request), &request, error);
+    if (!err)
+        err = auth_device_load(p, j->device, &d, error);
+    if (err == LP_NOT_FOUND)
+        err = err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+    if (err)
+        return err;
+    crypto_sha256(request.changes, hash);
+    err = batches_find(p, d.number, request.batch, d.batch, hash, &state, &verdicts, error);
+    if (!err && state == BATCH_CLONED)
+        err = err_set(error, LP_CLONED, "batch %llu of this device came with another content before: a copy of the replica is in use",
+                      (unsigned long long)request.batch);
+    if (!err && state == BATCH_NEW) {
+        err = apply_batch(p, &request, &d, &verdicts, error);
+        d.batch = request.batch;
+        if (!err)
+            err = batches_keep(p, d.number, request.batch, hash, buf_span(&verdicts), error);
+        if (!err)
+            err = auth_device_save(p, &d, error);
+    }
+    if (!err) {
+        message answer = {.number = MSG_SYNCED,
+                          .batch = request.batch,
+                          .verdicts = buf_span(&verdicts),
+                          .now_ms = pool_now_ms(p)};
+        err = message_encode(&answer, &j->answer, error);
+    }
+    buf_fini(&verdicts);
+    return err;
+}
+
+static lp_err run_join(pool *p, job *j, lp_error *error) {
+    message request;
+    device d;
+    lp_err err = message_decode(buf_span(&j->request), &request, error);
+    if (!err)
+        err = auth_join(p, &request, &d, error);
+    if (err)
+        return err;
+    message answer = {.number = MSG_JOINED,
+                      .version = PROTOCOL_VERSION,
+                      .device = d.number,
+                      .pool = id_span(&p->id),
+                      .pool_name = span_text(p->name),
+                      .staff = id_span(&d.staff),
+                      .staff_name = span_text(d.staff_name),
+                      .role = span_text(d.role),
+                      .now_ms = pool_now_ms(p)};
+    return message_encode(&answer, &j->answer, error);
+}
+
+/* The text argument `name` of a CONTROL message, copied; false if it is missing or too long. */
+static bool argument(span arguments, const char *name, char *text_out, size_t size) {
+    wire_reader r = wire_open(arguments);
+    uint32_t count = wire_map(&r);
+    for (uint32_t i = 0; i < count && !r.failed; i++) {
+        span key = wire_text(&r);
+        span value = wire_text(&r);
+        if (r.failed || !span_equal(key, span_text(name)))
+            continue;
+        if (value.size >= size)
+            return false;
+        memcpy(text_out, value.data ? (const void *)value.data : "", value.size);
+        text_out[value.size] = '\0';
+        return true;
+    }
+    return false;
+}
+
+static lp_err run_invite(pool *p, job *j, lp_error *error) {
+    message request;
+    char staff[STAFF_NAME_BYTES], role[ROLE_BYTES];
+    uint8_t token[INVITE_TOKEN_BYTES];
+    int64_t expires_ms;
+    lp_err err = message_decode(buf_span(&j->request), &request, error);
+    if (err)
+        return err;
+    if (!argument(request.arguments, "staff", staff, sizeof staff))
+        return err_set(error, LP_INVALID, "an invitation needs a person's name of at most %d bytes; give --staff",
+                       STAFF_NAME_BYTES - 1);
+    if (!argument(request.arguments, "role", role, sizeof role))
+        return err_set(error, LP_INVALID, "an invitation needs a role; give --role rep or --role manager");
+    err = auth_invite(p, staff, role, token, &expires_ms, error);
+    if (err)
+        return err;
+    buf result = {0};
+    wire_put_map(&result, 4);
+    wire_put_text(&result, SPAN_LITERAL("token"));
+    wire_put_bytes(&result, span_of(token, sizeof token));
+    wire_put_text(&result, SPAN_LITERAL("expires_at"));
+    wire_put_i64(&result, expires_ms);
+    wire_put_text(&result, SPAN_LITERAL("staff"));
+    wire_put_text(&result, span_text(staff));
+    wire_put_text(&result, SPAN_LITERAL("role"));
+    wire_put_text(&result, span_text(role));
+    message answer = {.number = MSG_CONTROLLED, .result = buf_span(&result)};
+    err = result.failed ? err_plain(error, LP_NOMEM) : message_encode(&answer, &j->answer, error);
+    buf_fini(&result);
+    return err;
+}
+
+static lp_err run(pool *p, job *j, lp_error *error) {
+    switch (j->kind) {
+    case JOB_PUSH:
+        return run_push(p, j, error);
+    case JOB_JOIN:
+        return run_join(p, j, error);
+    case JOB_INVITE:
+        return run_invite(p, j, error);
+    case JOB_BARRIER:
+        break;
+    }
+    return LP_OK;
+}
+
+/* ---- the group ---- */
+
+static void fail(job *j, lp_err err, const lp_error *error) {
+    j->result = err;
+    j->error = *error;
+    j->retry_ms = err == LP_FULL || err == LP_IO ? RETRY_FULL_MS : RETRY_BUSY_MS;
+    buf_clear(&j->answer);
+}
+
+/* Runs one job in a savepoint. The digests are part of the transaction and go back with it. */
+static void run_in_savepoint(pool *p, job *j) {
+    store *s = p->store;
+    lp_error error = {.code = LP_OK};
+    digest kept[SCOPE_POOL + 1];
+    memcpy(kept, p->digests, sizeof kept);
+    lp_err err = s->ops->savepoint(s, &error);
+    if (!err)
+        err = run(p, j, &error);
+    if (!err)
+        err = s->ops->release(s, &error);
+    if (!err) {
+        j->result = LP_OK;
+        return;
+    }
+    lp_error undone;
+    s->ops->undo(s, &undone);
+    memcpy(p->digests, kept, sizeof kept);
+    fail(j, err, &error);
+}
+
+static lp_err commit(committer *c, lp_error *error) {
+    store *s = c->pool->store;
+    lp_err err = pool_save_digests(c->pool, error);
+    return err ? err : s->ops->commit(s, error);
+}
+
+/* A commit that failed may have happened all the same (power, a failing disk): what the store holds now decides what the
+ * next group starts from, and the devices will ask again by batch number. */
+static void start_over(committer *c, job *jobs, lp_err err, const lp_error *error, const digest *kept) {
+    c->pool->store->ops->rollback(c->pool->store);
+    c->in_doubt = true;
+    memcpy(c->pool->digests, kept, sizeof c->pool->digests);
+    for (job *j = jobs; j; j = j->next)
+        fail(j, err, error);
+}
+
+void committer_run(committer *c, job *jobs) {
+    store *s = c->pool->store;
+    lp_error error = {.code = LP_OK};
+    lp_err err = s->ops->begin(s, &error);
+    if (!err && c->in_doubt)
+        err = pool_reload(c->pool, &error);
+    c->in_doubt &= err != LP_OK;
+    digest kept[SCOPE_POOL + 1];
+    memcpy(kept, c->pool->digests, sizeof kept);
+    for (job *j = jobs; !err && j; j = j->next)
+        run_in_savepoint(c->pool, j);
+    if (!err)
+        err = commit(c, &error);
+    if (err)
+        start_over(c, jobs, err, &error, kept);
+    else
+        read_seq(c, &error);
+    for (job *j = jobs; j;) {
+        job *next = j->next;
+        j->seq = c->seq;
+        j->next = NULL;
+        j->done(j->ctx, j);
+        j = next;
+    }
+}

@@ -1,0 +1,163 @@
+/* conflicts.c - pairs of changes that did not see each other; see conflicts.h. */
+#include "server/conflicts.h"
+
+#include <stdlib.h>
+
+#include "proto/change.h"
+#include "proto/err.h"
+#include "proto/merge.h"
+#include "server/rows.h"
+
+/* One side of a conflict. */
+typedef struct side {
+    reg change;
+    lp_id person;
+} side;
+
+/* Changes of one register found in history that conflict with the new one. Their bytes are kept in `bytes` by offset,
+ * because it may move while it grows. */
+typedef struct search {
+    const reg *change;
+    const lp_id *person;
+    side *found;
+    uint32_t count;
+    uint32_t capacity;
+    buf bytes;
+    bool failed;
+} search;
+
+static void keep(search *s, const reg *other, const lp_id *person) {
+    if (s->count == s->capacity) {
+        uint32_t capacity = s->capacity ? s->capacity * 2 : 4;
+        side *found = realloc(s->found, capacity * sizeof *found);
+        if (!found) {
+            s->failed = true;
+            return;
+        }
+        s->found = found;
+        s->capacity = capacity;
+    }
+    side *kept = &s->found[s->count++];
+    kept->change = *other;
+    kept->person = *person;
+    kept->change.value = span_of((const uint8_t *)NULL, other->value.size);
+    buf_append_span(&s->bytes, other->value);
+}
+
+static bool look(void *ctx, const store_history *entry) {
+    search *s = ctx;
+    wire_reader r = wire_open(entry->body);
+    reg other;
+    while (r.at < r.end && change_unpack(&r, &other)) {
+        if (other.field != s->change->field || !span_equal(other.key, s->change->key))
+            continue;
+        other.stamp = entry->stamp;
+        if (entry->bases.size == STAMP_BYTES)
+            other.base = stamp_unpack(entry->bases.data);
+        if (merge_conflict(&other, &entry->person, s->change, s->person))
+            keep(s, &other, &entry->person);
+    }
+    return !s->failed;
+}
+
+/* Appends a value to `bytes` and a register that points at it by offset; settle turns offsets into pointers. */
+typedef struct draft {
+    reg regs[10];
+    size_t offsets[10];
+    uint32_t count;
+    buf bytes;
+} draft;
+
+static void begin_value(draft *d, uint32_t field, stamp at) {
+    d->offsets[d->count] = d->bytes.size;
+    d->regs[d->count++] = (reg){.field = field, .stamp = at};
+}
+
+static void settle(draft *d) {
+    for (uint32_t i = 0; i < d->count; i++) {
+        size_t end = i + 1 < d->count ? d->offsets[i + 1] : d->bytes.size;
+        d->regs[i].value = span_of(d->bytes.data + d->offsets[i], end - d->offsets[i]);
+    }
+}
+
+static void put_side(draft *d, const side *s, uint32_t value_field, uint32_t stamp_field, uint32_t by_field) {
+    uint8_t bytes[STAMP_BYTES];
+    stamp_pack(s->change.stamp, bytes);
+    begin_value(d, value_field, s->change.stamp);
+    buf_append_span(&d->bytes, s->change.value);
+    begin_value(d, stamp_field, s->change.stamp);
+    wire_put_bytes(&d->bytes, span_of(bytes, sizeof bytes));
+    begin_value(d, by_field, s->change.stamp);
+    wire_put_bytes(&d->bytes, id_span(&s->person));
+}
+
+static lp_id conflict_id(const lp_id *record_id, const reg *lost) {
+    buf name = {0};
+    uint8_t bytes[STAMP_BYTES];
+    stamp_pack(lost->stamp, bytes);
+    wire_put_u64(&name, lost->field);
+    wire_put_text(&name, lost->key);
+    wire_put_bytes(&name, span_of(bytes, sizeof bytes));
+    lp_id id = id_derive(record_id, buf_span(&name));
+    buf_fini(&name);
+    return id;
+}
+
+static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *error) {
+    record rec;
+    record_init(&rec, KIND_CONFLICT, id);
+    rows_kept kept = {0};
+    uint64_t seq;
+    lp_err err = rows_load(p, &rec, &kept, error);
+    if (!err)
+        err = p->store->ops->take_seq(p->store, 1, &seq, error);
+    for (uint32_t i = 0; !err && i < d->count; i++)
+        err = rows_merge(p, &rec, SCOPE_POOL, &d->regs[i], seq, error);
+    if (!err)
+        err = rows_save(p, &rec, SCOPE_POOL, seq, error);
+    record_fini(&rec);
+    rows_drop(&kept);
+    return err;
+}
+
+static lp_err write_conflict(pool *p, uint32_t kind, const lp_id *record_id, const side *lost, const side *won,
+                             lp_error *error) {
+    draft d = {0};
+    lp_id id = conflict_id(record_id, &lost->change);
+    begin_value(&d, CONFLICT_RECORD, lost->change.stamp);
+    wire_put_bytes(&d.bytes, id_span(record_id));
+    begin_value(&d, CONFLICT_KIND, lost->change.stamp);
+    wire_put_u64(&d.bytes, kind);
+    begin_value(&d, CONFLICT_FIELD, lost->change.stamp);
+    wire_put_u64(&d.bytes, lost->change.field);
+    if (lost->change.key.size) {
+        begin_value(&d, CONFLICT_KEY, lost->change.stamp);
+        wire_put_text(&d.bytes, lost->change.key);
+    }
+    put_side(&d, lost, CONFLICT_LOST_VALUE, CONFLICT_LOST_STAMP, CONFLICT_LOST_BY);
+    put_side(&d, won, CONFLICT_WON_VALUE, CONFLICT_WON_STAMP, CONFLICT_WON_BY);
+    settle(&d);
+    lp_err err = d.bytes.failed ? err_plain(error, LP_NOMEM) : write_record(p, &id, &d, error);
+    buf_fini(&d.bytes);
+    return err;
+}
+
+lp_err conflicts_note(pool *p, uint32_t kind, const lp_id *id, const reg *change, const lp_id *person, lp_error *error) {
+    search s = {.change = change, .person = person};
+    lp_err err = p->store->ops->history(p->store, id, look, &s, error);
+    if (!err && (s.failed || s.bytes.failed))
+        err = err_plain(error, LP_NOMEM);
+    size_t offset = 0;
+    for (uint32_t i = 0; !err && i < s.count; i++) {
+        side *other = &s.found[i];
+        other->change.key = change->key;
+        other->change.value = span_of(s.bytes.data + offset, other->change.value.size);
+        offset += other->change.value.size;
+        side mine = {*change, *person};
+        bool other_lost = stamp_compare(other->change.stamp, change->stamp) < 0;
+        err = write_conflict(p, kind, id, other_lost ? other : &mine, other_lost ? &mine : other, error);
+    }
+    free(s.found);
+    buf_fini(&s.bytes);
+    return err;
+}

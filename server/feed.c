@@ -1,0 +1,162 @@
+/* feed.c - rows after a cursor into pages; see feed.h. */
+#include "server/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/change.h"
+#include "proto/err.h"
+#include "proto/page.h"
+#include "server/access.h"
+
+/* A page in the making. */
+typedef struct builder {
+    uint32_t reader; /* the device that reads */
+    uint64_t after;  /* its cursor */
+    uint64_t reached; /* seq of the last row looked at */
+    size_t budget_bytes;
+    bool full;
+    record rec;
+    reg *sorted;
+    uint32_t sorted_capacity;
+    changes_writer writer;
+    lp_err err;
+    lp_error error;
+} builder;
+
+static int by_stamp(const void *a, const void *b) {
+    const reg *x = a, *y = b;
+    int order = stamp_compare(x->stamp, y->stamp);
+    return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
+}
+
+/* Copies the registers the device has to hear of, in order of stamp: one set per stamp. */
+static uint32_t pick(builder *b) {
+    const record *rec = &b->rec;
+    if (rec->count > b->sorted_capacity) {
+        reg *sorted = realloc(b->sorted, rec->count * sizeof *sorted);
+        if (!sorted) {
+            b->err = err_plain(&b->error, LP_NOMEM);
+            return 0;
+        }
+        b->sorted = sorted;
+        b->sorted_capacity = rec->count;
+    }
+    uint32_t count = 0;
+    bool one_stamp = true;
+    for (uint32_t i = 0; i < rec->count; i++) {
+        const reg *r = &rec->regs[i];
+        if (r->seq <= b->after || r->stamp.author == b->reader)
+            continue;
+        one_stamp &= count == 0 || stamp_compare(r->stamp, b->sorted[0].stamp) == 0;
+        b->sorted[count++] = *r;
+    }
+    if (!one_stamp)
+        qsort(b->sorted, count, sizeof *b->sorted, by_stamp);
+    return count;
+}
+
+static void put_sets(builder *b, const record *rec, uint32_t count) {
+    for (uint32_t i = 0; i < count;) {
+        stamp at = b->sorted[i].stamp;
+        changes_begin(&b->writer);
+        for (; i < count && stamp_compare(b->sorted[i].stamp, at) == 0; i++)
+            change_put(&b->writer, b->sorted[i].field, b->sorted[i].key, b->sorted[i].value);
+        changes_end(&b->writer, rec->kind, &rec->id, at, STAMP_NONE, 0);
+    }
+}
+
+static bool add_row(void *ctx, const store_row *row) {
+    builder *b = ctx;
+    if (changes_bytes(&b->writer) >= b->budget_bytes) {
+        b->full = true;
+        return false;
+    }
+    b->rec.kind = row->kind;
+    b->rec.id = row->id;
+    b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
+    uint32_t count = b->err ? 0 : pick(b);
+    if (b->err)
+        return false;
+    put_sets(b, &b->rec, count);
+    b->reached = row->seq;
+    return true;
+}
+
+static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class scope, const cursor *from,
+                       uint64_t last_seq, buf *out, lp_error *error) {
+    buf changes = {0};
+    uint8_t digest_bytes[DIGEST_BYTES];
+    digest sum;
+    lp_err err = changes_finish(&b->writer, &changes, error);
+    if (!err)
+        err = pool_scope_digest(reader, scope, &sum, error);
+    if (!err) {
+        digest_pack(sum, digest_bytes);
+        page made = {.cursor = {.scope = from->scope,
+                                .epoch = span_of(p->epoch, EPOCH_BYTES),
+                                .seq = b->full ? b->reached : last_seq},
+                     .more = b->full,
+                     .changes = buf_span(&changes),
+                     .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
+        page_put(out, &made);
+        if (out->failed)
+            err = err_plain(error, LP_NOMEM);
+    }
+    buf_fini(&changes);
+    return err;
+}
+
+static lp_err build(pool *p, store_reader *reader, const device *d, const cursor *from, size_t budget_bytes,
+                    buf *out, bool *news_out, lp_error *error) {
+    scope_class scope;
+    store_counts counts;
+    if (!access_scope(d, from->scope, &scope))
+        return err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from->scope.size,
+                       (const char *)from->scope.data);
+    lp_err err = reader->ops->counts(reader, &counts, error);
+    if (err)
+        return err;
+    /* Another epoch is another history: it is read from its beginning. A cursor from the future is nonsense and read likewise. */
+    bool same_epoch = span_equal(from->epoch, span_of(p->epoch, EPOCH_BYTES)) && from->seq <= counts.last_seq;
+    builder b = {.reader = d->number, .after = same_epoch ? from->seq : 0, .budget_bytes = budget_bytes};
+    b.reached = b.after;
+    changes_init(&b.writer);
+    if (budget_bytes == 0)
+        b.full = b.after < counts.last_seq;
+    else if (b.after < counts.last_seq)
+        err = reader->ops->feed(reader, scope, b.after, add_row, &b, error);
+    if (!err && b.err)
+        err = err_set(error, b.err, "%s", b.error.message);
+    *news_out |= b.writer.set_count > 0 || b.full || !same_epoch;
+    if (!err)
+        err = put_page(&b, p, reader, scope, from, counts.last_seq, out, error);
+    changes_fini(&b.writer);
+    record_fini(&b.rec);
+    free(b.sorted);
+    return err;
+}
+
+lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
+                  bool *news_out, lp_error *error) {
+    size_t budget = page_bytes == 0                     ? FEED_PAGE_BYTES
+                    : page_bytes > FEED_PAGE_BYTES_MAX ? FEED_PAGE_BYTES_MAX
+                                                       : (size_t)page_bytes;
+    wire_reader r = wire_open(cursors);
+    uint32_t count = wire_array(&r);
+    if (r.failed || count > CURSORS_MAX)
+        return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
+    *news_out = false;
+    wire_put_array(pages_out, count);
+    size_t start = pages_out->size;
+    for (uint32_t i = 0; i < count; i++) {
+        cursor from;
+        if (!cursor_take(&r, &from))
+            return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
+        size_t used = pages_out->size - start;
+        lp_err err = build(p, reader, d, &from, used < budget ? budget - used : 0, pages_out, news_out, error);
+        if (err)
+            return err;
+    }
+    return LP_OK;
+}

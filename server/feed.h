@@ -1,0 +1,16 @@
+/* feed.h - pages: what a device has not read yet, in the pool's order, bounded in bytes. */
+#ifndef SERVER_FEED_H
+#define SERVER_FEED_H
+
+#include "server/auth.h"
+
+#define FEED_PAGE_BYTES 262144      /**< a page's size if the device does not say */
+#define FEED_PAGE_BYTES_MAX 524288  /**< what it may ask for: with a record of 512 KiB on top it still fits a message */
+
+/** Builds the pages for `cursors` (page.h) into `pages_out`, in the reader's present snapshot. Registers that the device wrote itself are
+ *  left out: it has them. *news_out: some page holds changes or has more.
+ *  Errors: LP_PROTOCOL cursors do not read, LP_DENIED a scope the device may not read, those of the store. */
+lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
+                  bool *news_out, lp_error *error);
+
+#endif

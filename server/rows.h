@@ -1,0 +1,24 @@
+/* rows.h - records of the store in and out of memory, inside the committer's transaction. */
+#ifndef SERVER_ROWS_H
+#define SERVER_ROWS_H
+
+#include "server/pool.h"
+
+/** The bytes a loaded record borrows from. Zero-initialise; rows_drop frees. */
+typedef struct rows_kept {
+    buf bytes;
+} rows_kept;
+
+/** The feed a kind belongs to; kinds this version does not know belong to the pool. */
+scope_class rows_scope(uint32_t kind);
+
+/** Loads the registers of `rec` (its id is set), and its kind, if it is stored; else leaves it empty. The bytes are copied to `kept`,
+ *  because the store's are gone at its next call. */
+lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error);
+/** Merges one change, keeping the digest, if it is newer. */
+lp_err rows_merge(pool *p, record *rec, scope_class scope, const reg *change, uint64_t seq, lp_error *error);
+/** Packs and saves. */
+lp_err rows_save(pool *p, const record *rec, scope_class scope, uint64_t seq, lp_error *error);
+void rows_drop(rows_kept *kept);
+
+#endif

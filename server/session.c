@@ -1,0 +1,426 @@
+/* session.c - one connection's protocol state; see session.h for the diagram and the invariants. */
+#include "server/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/err.h"
+#include "proto/message.h"
+#include "proto/page.h"
+#include "proto/wire.h"
+#include "server/access.h"
+#include "server/auth.h"
+#include "server/feed.h"
+
+#define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
+#define WAIT_MS_MAX 60000
+#define JOINS_MAX 3 /* guesses of an invitation per connection */
+
+typedef enum session_state { SESSION_NEW, SESSION_CLOCK, SESSION_READY, SESSION_CLOSED } session_state;
+
+typedef struct parked_wait {
+    uint32_t id; /* 0: free; request ids have the high bit set */
+    uint32_t page_bytes;
+    int64_t deadline_ms;
+    uint16_t cursors_size;
+    uint8_t *cursors;
+} parked_wait;
+
+struct session {
+    pool *pool;
+    session_state state;
+    uint8_t binding[64];
+    size_t binding_size;
+    device *device; /* NULL until known */
+    uint32_t jobs;
+    uint32_t joins;
+    parked_wait waits[SESSION_WAITS_MAX];
+};
+
+lp_err session_new(pool *p, span binding, session **session_out, lp_error *error) {
+    session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_plain(error, LP_NOMEM);
+    s->pool = p;
+    s->binding_size = binding.size < sizeof s->binding ? binding.size : sizeof s->binding;
+    if (s->binding_size)
+        memcpy(s->binding, binding.data, s->binding_size);
+    *session_out = s;
+    return LP_OK;
+}
+
+void session_free(session *s) {
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++)
+        free(s->waits[i].cursors);
+    free(s->device);
+    free(s);
+}
+
+bool session_known(const session *s) {
+    return s->device != NULL;
+}
+
+uint32_t session_device(const session *s) {
+    return s->device ? s->device->number : 0;
+}
+
+bool session_parked(const session *s) {
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++)
+        if (s->waits[i].id)
+            return true;
+    return false;
+}
+
+int64_t session_deadline_ms(const session *s) {
+    int64_t first = 0;
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++)
+        if (s->waits[i].id && (first == 0 || s->waits[i].deadline_ms < first))
+            first = s->waits[i].deadline_ms;
+    return first;
+}
+
+/* ---- answers ---- */
+
+static session_action *add_action(session_actions *actions, session_action_kind kind) {
+    if (actions->count == SESSION_ACTIONS_MAX)
+        return NULL;
+    session_action *a = &actions->list[actions->count++];
+    *a = (session_action){.kind = kind};
+    return a;
+}
+
+static void close_session(session *s, session_actions *actions) {
+    s->state = SESSION_CLOSED;
+    add_action(actions, SESSION_CLOSE);
+}
+
+static void answer(session *s, session_actions *actions, uint32_t id, const message *m) {
+    session_action *a = add_action(actions, SESSION_ANSWER);
+    if (!a)
+        return;
+    a->id = id;
+    if (message_encode(m, &a->answer, NULL)) {
+        buf_fini(&a->answer);
+        actions->count--;
+        close_session(s, actions);
+    }
+}
+
+/* Turns an error into the answer that tells the device what to do: never again, later, or you are not speaking sense. */
+static void answer_error(session *s, session_actions *actions, uint32_t id, lp_err err, const lp_error *error,
+                         uint32_t retry_ms) {
+    message m = {.code = (uint64_t)err, .reason = span_text(error->message)};
+    switch ((int)err) {
+    case LP_BUSY:
+    case LP_FULL:
+    case LP_IO:
+    case LP_NOMEM:
+    case LP_CORRUPT:
+    case LP_CLOSED:
+        m.number = MSG_BUSY;
+        m.retry_ms = retry_ms ? retry_ms : 1000;
+        break;
+    case LP_PROTOCOL:
+    case LP_TOO_LARGE:
+        m.number = MSG_ERROR;
+        break;
+    default:
+        m.number = MSG_REFUSED;
+        break;
+    }
+    answer(s, actions, id, &m);
+    if (m.number == MSG_ERROR)
+        close_session(s, actions);
+}
+
+static void answer_refused(session *s, session_actions *actions, uint32_t id, lp_err err, const char *reason) {
+    message m = {.number = MSG_REFUSED, .code = (uint64_t)err, .reason = span_text(reason)};
+    answer(s, actions, id, &m);
+}
+
+/* ---- jobs ---- */
+
+static void submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request) {
+    if (s->jobs == SESSION_JOBS_MAX) {
+        message m = {.number = MSG_BUSY, .retry_ms = 100, .reason = SPAN_LITERAL("too many requests at once")};
+        answer(s, actions, id, &m);
+        return;
+    }
+    job *j = job_new(kind);
+    session_action *a = j ? add_action(actions, SESSION_COMMIT) : NULL;
+    if (!a) {
+        job_free(j);
+        close_session(s, actions);
+        return;
+    }
+    j->device = session_device(s);
+    j->request_id = id;
+    buf_append_span(&j->request, request);
+    a->job = j;
+    s->jobs++;
+}
+
+/* ---- hello and join ---- */
+
+static bool version_fits(const message *m) {
+    uint64_t least = m->version_min ? m->version_min : m->version;
+    return m->version >= PROTOCOL_VERSION_MIN && least <= PROTOCOL_VERSION;
+}
+
+static void on_join(session *s, session_actions *actions, uint32_t id, const message *m, span bytes) {
+    if (!version_fits(m)) {
+        answer_refused(s, actions, id, LP_VERSION, "this server does not speak the device's version; update the app");
+        return;
+    }
+    if (++s->joins > JOINS_MAX) {
+        answer_refused(s, actions, id, LP_REFUSED, "too many attempts to join; check the invitation");
+        close_session(s, actions);
+        return;
+    }
+    submit(s, actions, JOB_JOIN, id, bytes);
+}
+
+static lp_err identify(session *s, store_reader *reader, const message *m, device *d, lp_error *error) {
+    lp_err err = m->device == 0 || m->device > UINT32_MAX ? LP_NOT_FOUND : auth_device(reader, (uint32_t)m->device, d, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+    if (err)
+        return err;
+    err = auth_hello(d, m, span_of(s->binding, s->binding_size), error);
+    if (err)
+        return err;
+    if (!span_equal(m->install, span_of(d->install, sizeof d->install)))
+        return err_set(error, LP_CLONED, "this replica is a copy of another device's; join again with a new invitation");
+    if (m->batch < d->batch)
+        return err_set(error, LP_CLONED, "this replica is older than what the server has of it; join again with a new invitation");
+    return LP_OK;
+}
+
+static void welcome(session *s, session_actions *actions, uint32_t id, const message *m) {
+    int64_t now_ms = pool_now_ms(s->pool);
+    int64_t off_ms = m->now_ms > now_ms ? m->now_ms - now_ms : now_ms - m->now_ms;
+    if (off_ms > CLOCK_TOLERANCE_MS) {
+        message clock = {.number = MSG_CLOCK, .now_ms = now_ms, .batch = s->device->batch};
+        s->state = SESSION_CLOCK;
+        answer(s, actions, id, &clock);
+        return;
+    }
+    buf scopes = {0};
+    access_scopes(s->device, &scopes);
+    message m_welcome = {.number = MSG_WELCOME,
+                         .version = m->version < PROTOCOL_VERSION ? m->version : PROTOCOL_VERSION,
+                         .now_ms = now_ms,
+                         .epoch = span_of(s->pool->epoch, EPOCH_BYTES),
+                         .batch = s->device->batch,
+                         .scopes = buf_span(&scopes)};
+    s->state = SESSION_READY;
+    answer(s, actions, id, &m_welcome);
+    buf_fini(&scopes);
+}
+
+static void on_hello(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m) {
+    lp_error error = {.code = LP_OK};
+    if (!version_fits(m)) {
+        answer_refused(s, actions, id, LP_VERSION, "this server does not speak the device's version; update the app");
+        return;
+    }
+    device *d = calloc(1, sizeof *d);
+    lp_err err = d ? reader->ops->snapshot(reader, &error) : err_plain(&error, LP_NOMEM);
+    if (!err)
+        err = identify(s, reader, m, d, &error);
+    reader->ops->snapshot_end(reader);
+    if (err) {
+        free(d);
+        answer_error(s, actions, id, err, &error, 0);
+        return;
+    }
+    free(s->device);
+    s->device = d;
+    welcome(s, actions, id, m);
+}
+
+/* ---- sync ---- */
+
+/* Sends SYNCED with `parts` of the push and the pages asked for. With `empty_out`, pages without news are not sent but
+ * handed out, and the result is false. */
+static bool answer_pages(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *parts,
+                         span cursors, uint64_t page_bytes, buf *empty_out) {
+    lp_error error = {.code = LP_OK};
+    buf pages = {0};
+    bool news = true;
+    lp_err err = LP_OK;
+    if (cursors.size) {
+        err = reader->ops->snapshot(reader, &error);
+        if (!err)
+            err = feed_pages(s->pool, reader, s->device, cursors, page_bytes, &pages, &news, &error);
+        reader->ops->snapshot_end(reader);
+    }
+    if (err) {
+        answer_error(s, actions, id, err, &error, 0);
+    } else if (news || !empty_out) {
+        message m = *parts;
+        m.number = MSG_SYNCED;
+        m.pages = buf_span(&pages);
+        m.now_ms = pool_now_ms(s->pool);
+        answer(s, actions, id, &m);
+    } else {
+        *empty_out = pages;
+        return false;
+    }
+    buf_fini(&pages);
+    return true;
+}
+
+static void on_sync(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m,
+                    span bytes) {
+    if (m->batch) {
+        submit(s, actions, JOB_PUSH, id, bytes);
+        return;
+    }
+    message parts = {0};
+    answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, NULL);
+}
+
+static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {
+    s->jobs--;
+    message request, parts;
+    if (s->state == SESSION_CLOSED)
+        goto out;
+    if (j->result) {
+        answer_error(s, actions, j->request_id, j->result, &j->error, j->retry_ms);
+        goto out;
+    }
+    if (message_decode(buf_span(&j->request), &request, NULL) || message_decode(buf_span(&j->answer), &parts, NULL)) {
+        close_session(s, actions);
+        goto out;
+    }
+    if (j->kind == JOB_PUSH)
+        answer_pages(s, reader, actions, j->request_id, &parts, request.cursors, request.page_bytes, NULL);
+    else
+        answer(s, actions, j->request_id, &parts);
+out:
+    job_free(j);
+}
+
+/* ---- wait ---- */
+
+static void free_wait(parked_wait *w) {
+    free(w->cursors);
+    *w = (parked_wait){0};
+}
+
+/* Keeps the cursors that empty pages lead to, so that what the device itself wrote is not looked at again at every commit. */
+static bool keep_cursors(parked_wait *w, span pages) {
+    buf cursors = {0};
+    wire_reader r = wire_open(pages);
+    uint32_t count = wire_array(&r);
+    page p;
+    wire_put_array(&cursors, count);
+    for (uint32_t i = 0; i < count && page_take(&r, &p); i++)
+        cursor_put(&cursors, &p.cursor);
+    if (cursors.failed || r.failed || cursors.size > CURSORS_BYTES_MAX) {
+        buf_fini(&cursors);
+        return false;
+    }
+    free(w->cursors);
+    w->cursors = cursors.data;
+    w->cursors_size = (uint16_t)cursors.size;
+    return true;
+}
+
+static void on_wait(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m) {
+    message parts = {0};
+    buf empty = {0};
+    bool parks = m->timeout_ms > 0 && m->cursors.size > 0;
+    if (answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, parks ? &empty : NULL))
+        return;
+    parked_wait *w = s->waits;
+    while (w < s->waits + SESSION_WAITS_MAX && w->id)
+        w++;
+    if (w == s->waits + SESSION_WAITS_MAX || !keep_cursors(w, buf_span(&empty))) {
+        message busy = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("too many waits at once")};
+        answer(s, actions, id, &busy);
+    } else {
+        int64_t timeout_ms = m->timeout_ms < WAIT_MS_MAX ? (int64_t)m->timeout_ms : WAIT_MS_MAX;
+        w->id = id;
+        w->page_bytes = m->page_bytes < UINT32_MAX ? (uint32_t)m->page_bytes : UINT32_MAX;
+        w->deadline_ms = s->pool->env->boot_ms(s->pool->env->ctx) + timeout_ms;
+    }
+    buf_fini(&empty);
+}
+
+/* Answers the parked waits that have news or whose time is up. */
+static void look_at_waits(session *s, store_reader *reader, session_actions *actions) {
+    int64_t now_ms = s->pool->env->boot_ms(s->pool->env->ctx);
+    message parts = {0};
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++) {
+        parked_wait *w = &s->waits[i];
+        if (!w->id)
+            continue;
+        buf empty = {0};
+        span cursors = span_of(w->cursors, w->cursors_size);
+        bool due = now_ms >= w->deadline_ms;
+        if (answer_pages(s, reader, actions, w->id, &parts, cursors, w->page_bytes, due ? NULL : &empty))
+            free_wait(w);
+        else
+            keep_cursors(w, buf_span(&empty));
+        buf_fini(&empty);
+    }
+}
+
+/* ---- events ---- */
+
+static void on_message(session *s, store_reader *reader, session_actions *actions, uint32_t id, span bytes) {
+    message m;
+    lp_error error;
+    lp_err err = message_decode(bytes, &m, &error);
+    if (err) {
+        answer_error(s, actions, id, LP_PROTOCOL, &error, 0);
+        return;
+    }
+    switch (m.number) {
+    case MSG_JOIN:
+        on_join(s, actions, id, &m, bytes);
+        return;
+    case MSG_HELLO:
+        on_hello(s, reader, actions, id, &m);
+        return;
+    case MSG_SYNC:
+    case MSG_WAIT:
+        break;
+    default:
+        err_set(&error, LP_PROTOCOL, "the server has no answer to a %s message (number %u)", message_name(m.number), m.number);
+        answer_error(s, actions, id, LP_PROTOCOL, &error, 0);
+        return;
+    }
+    if (s->state == SESSION_CLOCK) {
+        message clock = {.number = MSG_CLOCK, .now_ms = pool_now_ms(s->pool), .batch = s->device->batch};
+        answer(s, actions, id, &clock);
+    } else if (s->state != SESSION_READY) {
+        answer_refused(s, actions, id, LP_REFUSED, "say hello first");
+    } else if (m.number == MSG_SYNC) {
+        on_sync(s, reader, actions, id, &m, bytes);
+    } else {
+        on_wait(s, reader, actions, id, &m);
+    }
+}
+
+void session_step(session *s, store_reader *reader, const session_event *event, session_actions *actions_out) {
+    actions_out->count = 0;
+    switch (event->kind) {
+    case SESSION_MESSAGE:
+        if (s->state != SESSION_CLOSED)
+            on_message(s, reader, actions_out, event->id, event->bytes);
+        return;
+    case SESSION_COMMITTED:
+        on_committed(s, reader, actions_out, event->job);
+        return;
+    case SESSION_MOVED:
+    case SESSION_TICK:
+        if (s->state == SESSION_READY)
+            look_at_waits(s, reader, actions_out);
+        return;
+    }
+}
