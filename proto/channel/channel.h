@@ -59,8 +59,11 @@ void channel_free(channel *c);
 void channel_receive(channel *c, span bytes);
 /** The network said end of file: CHANNEL_CLOSED, or CHANNEL_FAILED in the middle of something. */
 void channel_receive_end(channel *c);
-/** The next event. */
+/** The next event. CHANNEL_CLOSED and CHANNEL_FAILED come once, after all messages before them; then CHANNEL_NOTHING. */
 void channel_next(channel *c, channel_event *event_out);
+
+/** Changes the limit of messages received from now on, e.g. up from a small one once the peer has proved who it is. */
+void channel_limit(channel *c, uint32_t message_bytes_max);
 
 /** Queues one message. Not before CHANNEL_OPEN. Errors: LP_CLOSED, LP_NOMEM, LP_TOO_LARGE. */
 lp_err channel_send(channel *c, uint32_t id, span body, lp_error *error);
@@ -75,7 +78,8 @@ span channel_output(const channel *c);
 void channel_output_done(channel *c, size_t count);
 /** Bytes of input held for an unfinished message or handshake: what a peer costs now. */
 size_t channel_held_bytes(const channel *c);
-/** True if the owner asked to close, or the answer to an HTTP request is out, and all output has been taken. */
+/** True if the owner asked to close, the answer to an HTTP request is out, or the channel closed or failed, and all output
+ *  has been taken. */
 bool channel_finished(const channel *c);
 
 #endif

@@ -27,4 +27,37 @@ bool channel_resumed(const channel *c);
 
 void tls_context_free(tls_context *context);
 
+/* One connection, for channel.c and the tests of this layer. Bytes for the network are appended to `network_out`. */
+
+/** Input accepted from a peer before its handshake ends: a good one needs about 2 KiB. */
+#define TLS_HANDSHAKE_BYTES_MAX (8 * 1024)
+
+typedef struct tls_session tls_session;
+
+/** `context` is borrowed and outlives the session. Errors: LP_NOMEM. A client's first flight goes to `network_out`. */
+lp_err tls_session_new(tls_context *context, buf *network_out, tls_session **session_out, lp_error *error);
+void tls_session_free(tls_session *s);
+/** Takes bytes from the network and appends what they decrypt to. An alert may be in `network_out` after an error, and
+ *  `plain_out` keeps what came before it. Errors: LP_PROTOCOL, LP_UNTRUSTED (client: not the pinned key), LP_NOMEM. */
+lp_err tls_session_receive(tls_session *s, span network, buf *plain_out, buf *network_out, lp_error *error);
+/** Encrypts. Only once ready. Errors: LP_CLOSED, LP_NOMEM. */
+lp_err tls_session_send(tls_session *s, span plain, buf *network_out, lp_error *error);
+/** Sends close_notify, if there is a session to close. */
+void tls_session_close(tls_session *s, buf *network_out);
+bool tls_session_ready(const tls_session *s);   /**< the handshake is done, and the peer trusted */
+bool tls_session_begun(const tls_session *s);   /**< the peer sent anything at all */
+bool tls_session_ended(const tls_session *s);   /**< the peer sent close_notify */
+bool tls_session_native(const tls_session *s);  /**< ALPN chose TLS_ALPN_NATIVE */
+bool tls_session_resumed(const tls_session *s);
+/** The channel binding (RFC 9266). Once ready. Errors: LP_NOMEM. */
+lp_err tls_session_binding(tls_session *s, uint8_t binding_out[TLS_BINDING_BYTES], lp_error *error);
+size_t tls_session_held_bytes(const tls_session *s);
+/** Gives memory of an idle session back. */
+void tls_session_trim(tls_session *s);
+
+#define TLS_WEBSOCKET_ACCEPT_BYTES 29
+
+/** Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2): here because SHA-1 is OpenSSL's. Errors: LP_NOMEM. */
+lp_err tls_websocket_accept(const char *key, char accept_out[TLS_WEBSOCKET_ACCEPT_BYTES], lp_error *error);
+
 #endif
