@@ -1,6 +1,7 @@
 /* buf.c - spans and growable bytes; see buf.h. */
 #include "proto/buf.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,7 @@ void buf_append_byte(buf *b, uint8_t byte) {
 void buf_consume(buf *b, size_t count) {
     if (count == 0)
         return;
+    assert(count <= b->size);
     memmove(b->data, b->data + count, b->size - count);
     b->size -= count;
 }
@@ -114,7 +116,8 @@ bool span_take(span *s, size_t size, span *taken_out) {
     if (s->size < size)
         return false;
     *taken_out = (span){s->data, size};
-    s->data += size;
+    if (size) /* adding 0 to a NULL is undefined */
+        s->data += size;
     s->size -= size;
     return true;
 }

@@ -40,28 +40,30 @@ bool change_unpack(wire_reader *r, reg *change_out) {
 
 /* ---- reading ---- */
 
-static bool read_stamps(changes_reader *r, wire_reader *from, lp_error *error) {
+#define STAMP_WIRE_BYTES (2 + STAMP_BYTES + 1) /* the least that a stamp and its skew take */
+
+/* A skew is for display. Cut to what a stamp can hold, it may be added to one without a second thought. */
+static int64_t clamp_skew(int64_t skew_ms) {
+    return skew_ms < -STAMP_MS_MAX ? -STAMP_MS_MAX : skew_ms > STAMP_MS_MAX ? STAMP_MS_MAX : skew_ms;
+}
+
+static lp_err read_stamps(changes_reader *r, wire_reader *from, lp_error *error) {
     uint32_t count = wire_array(from);
-    if (from->failed || count % 2) {
-        err_set(error, LP_PROTOCOL, "a list of stamps is malformed");
-        return false;
-    }
+    /* Checked before memory is taken: a list of a million nils must not cost 24 bytes for each. */
+    if (from->failed || count % 2 || count / 2 > (size_t)(from->end - from->at) / STAMP_WIRE_BYTES)
+        return err_set(error, LP_PROTOCOL, "a list of stamps is malformed");
     r->stamp_count = count / 2;
     r->stamps = calloc(r->stamp_count + 1, sizeof *r->stamps);
     r->skews = calloc(r->stamp_count + 1, sizeof *r->skews);
-    if (!r->stamps || !r->skews) {
-        err_plain(error, LP_NOMEM);
-        return false;
-    }
+    if (!r->stamps || !r->skews)
+        return err_plain(error, LP_NOMEM);
     for (uint32_t i = 0; i < r->stamp_count; i++) {
         r->stamps[i] = wire_bytes(from);
-        r->skews[i] = wire_i64(from);
-        if (from->failed || r->stamps[i].size != STAMP_BYTES) {
-            err_set(error, LP_PROTOCOL, "a stamp is malformed");
-            return false;
-        }
+        r->skews[i] = clamp_skew(wire_i64(from));
+        if (from->failed || r->stamps[i].size != STAMP_BYTES || stamp_is_none(stamp_unpack(r->stamps[i].data)))
+            return err_set(error, LP_PROTOCOL, "a stamp is malformed");
     }
-    return true;
+    return LP_OK;
 }
 
 lp_err changes_open(changes_reader *r, span raw, lp_error *error) {
@@ -69,9 +71,9 @@ lp_err changes_open(changes_reader *r, span raw, lp_error *error) {
     wire_reader from = wire_open(raw);
     if (wire_array(&from) < 2)
         return err_set(error, LP_PROTOCOL, "a list of changes is malformed");
-    lp_error why = {.code = LP_OK};
-    if (!read_stamps(r, &from, &why))
-        return err_set(error, why.code, "%s", why.message);
+    lp_err err = read_stamps(r, &from, error);
+    if (err)
+        return err;
     r->set_count = wire_array(&from);
     if (from.failed)
         return err_set(error, LP_PROTOCOL, "a list of changes is malformed");
@@ -161,8 +163,8 @@ void change_put_packed(changes_writer *w, span packed, uint32_t count) {
 }
 
 /* Index of a stamp in the table, from 1; 0 for none. Only the last few are looked for: a stamp listed twice costs bytes,
- * nothing else, and sets that share a stamp come in a row. */
-static uint32_t stamp_index(changes_writer *w, stamp s, int64_t skew_ms) {
+ * nothing else, and sets that share a stamp come in a row. `skew_ms` NULL: any will do, because a base has none. */
+static uint32_t stamp_index(changes_writer *w, stamp s, const int64_t *skew_ms) {
     const uint32_t kept = sizeof w->recent / sizeof w->recent[0];
     if (stamp_is_none(s))
         return 0;
@@ -170,12 +172,13 @@ static uint32_t stamp_index(changes_writer *w, stamp s, int64_t skew_ms) {
     stamp_pack(s, bytes);
     uint32_t known = w->recent_count < kept ? w->recent_count : kept;
     for (uint32_t i = 0; i < known; i++)
-        if (memcmp(w->recent[i], bytes, sizeof bytes) == 0)
+        if (memcmp(w->recent[i], bytes, sizeof bytes) == 0 && (!skew_ms || *skew_ms == w->recent_skew_ms[i]))
             return w->recent_index[i];
-    wire_put_bytes(&w->stamps, span_of(bytes, sizeof bytes));
-    wire_put_i64(&w->stamps, skew_ms);
     uint32_t slot = w->recent_count++ % kept;
     memcpy(w->recent[slot], bytes, sizeof bytes);
+    w->recent_skew_ms[slot] = skew_ms ? *skew_ms : 0;
+    wire_put_bytes(&w->stamps, span_of(bytes, sizeof bytes));
+    wire_put_i64(&w->stamps, w->recent_skew_ms[slot]);
     w->recent_index[slot] = ++w->stamp_count;
     return w->stamp_count;
 }
@@ -183,8 +186,8 @@ static uint32_t stamp_index(changes_writer *w, stamp s, int64_t skew_ms) {
 void changes_end(changes_writer *w, uint32_t kind, const lp_id *id, stamp made, stamp base, int64_t skew_ms) {
     if (w->field_count == 0)
         return;
-    uint32_t at = stamp_index(w, made, skew_ms);
-    uint32_t base_at = stamp_index(w, base, 0);
+    uint32_t at = stamp_index(w, made, &skew_ms);
+    uint32_t base_at = stamp_index(w, base, NULL);
     wire_put_array(&w->sets, 5);
     wire_put_u64(&w->sets, kind);
     wire_put_bytes(&w->sets, id_span(id));

@@ -8,8 +8,10 @@
  *     set     := [ kind, bin16 id, stamp index, base index, [ field, value, field, value, ... ] ]
  *     field   := number | [ number, key ]
  *
- * Stamp indexes count from 1; 0 is "none", legal for a base only. Unknown kinds and fields are read like known ones; an
- * array longer than given here is accepted and its tail ignored. A record with fields of several stamps is several sets.
+ * Stamp indexes count from 1; 0 is "none", legal for a base only; the list itself never holds the all-zero stamp. A skew beyond
+ * what a stamp can hold is read as the nearest that it can. Unknown kinds and fields are read like known ones; an
+ * array longer than given here is accepted and its tail ignored, but for `field`: what else would tell two registers apart
+ * must not be ignored. A record with fields of several stamps is several sets.
  *
  * Ownership: everything read borrows the scanned bytes. Thread: one at a time. */
 #ifndef PROTO_CHANGE_H
@@ -53,6 +55,7 @@ typedef struct changes_writer {
     buf fields; /**< of the open set */
     uint8_t recent[8][STAMP_BYTES];
     uint32_t recent_index[8];
+    int64_t recent_skew_ms[8];
     uint32_t recent_count;
     uint32_t stamp_count;
     uint32_t set_count;

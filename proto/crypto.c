@@ -65,8 +65,7 @@ void crypto_mac_three(crypto_mac *mac, span a, span b, span c, uint8_t mac_out[C
     size_t size;
     must(EVP_MAC_init(mac->ctx, mac->key, sizeof mac->key, NULL));
     must(EVP_MAC_update(mac->ctx, a.data, a.size));
-    if (b.size)
-        must(EVP_MAC_update(mac->ctx, b.data, b.size));
+    must(EVP_MAC_update(mac->ctx, b.data, b.size));
     must(EVP_MAC_update(mac->ctx, c.data, c.size));
     must(EVP_MAC_final(mac->ctx, mac_out, &size, CRYPTO_MAC_BYTES));
 }
@@ -117,8 +116,11 @@ void crypto_base64url(buf *b, span bytes) {
     b->size += size;
 }
 
+/* The bits that padding leaves over must be 0: every value has one text (RFC 4648 section 3.5). */
 bool crypto_base64url_read(buf *b, span text) {
     buf standard = {0};
+    if (text.size == 0)
+        return true;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         if (c == '+' || c == '/' || c == '=' || c <= ' ')
@@ -132,7 +134,10 @@ bool crypto_base64url_read(buf *b, span text) {
     size_t size = standard.size / 4 * 3;
     if (standard.failed || !buf_reserve(b, size))
         goto bad;
-    if (EVP_DecodeBlock(b->data + b->size, standard.data, (int)standard.size) != (int)size)
+    uint8_t *bytes = b->data + b->size;
+    if (EVP_DecodeBlock(bytes, standard.data, (int)standard.size) != (int)size)
+        goto bad;
+    if (padding && bytes[size - padding] != 0)
         goto bad;
     b->size += size - padding;
     buf_fini(&standard);

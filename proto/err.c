@@ -62,6 +62,8 @@ lp_err err_set(lp_error *error, lp_err code, const char *format, ...) {
     va_start(arguments, format);
     int wanted = vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    if (wanted < 0)
+        error->message[0] = '\0';
     if (wanted >= (int)sizeof error->message)
         trim_cut_sequence(error->message, strlen(error->message));
     for (char *c = error->message; *c; c++)

@@ -39,7 +39,8 @@ void hlc_observe(hlc *clock, stamp seen) {
 stamp hlc_next(hlc *clock, int64_t now_ms) {
     uint64_t ms = now_ms < 0 ? 0 : now_ms > STAMP_MS_MAX ? (uint64_t)STAMP_MS_MAX : (uint64_t)now_ms;
     uint64_t now = ms << 16;
-    /* last + 1 carries an overflowing count into the ms by itself: they are one number. */
-    clock->last = now > clock->last ? now : clock->last + 1;
+    /* last + 1 carries an overflowing count into the ms by itself: they are one number. At the very end it stands still:
+     * a stamp seen from a broken or hostile peer must not make the clock wrap and go back to 1970. */
+    clock->last = now > clock->last ? now : clock->last < UINT64_MAX ? clock->last + 1 : UINT64_MAX;
     return (stamp){clock->last, clock->author};
 }

@@ -5,7 +5,8 @@
  * stamp its maker has made or seen, and as close to real time as causality allows.
  *
  * Invariants:
- *   (1) hlc_next never returns the same stamp twice and never goes back, whatever the clock does.
+ *   (1) hlc_next never returns the same stamp twice and never goes back, whatever the clock does; only at the last stamp
+ *       of all (year 10889, or one seen from a liar) does it stand still rather than wrap.
  *   (2) An overflowing count carries into the ms.
  *   (3) The all-zero stamp means "no stamp" and is less than every real one. */
 #ifndef PROTO_HLC_H

@@ -55,15 +55,21 @@ static bool parse_port(span digits, uint16_t *port_out) {
     return port > 0 && port <= UINT16_MAX;
 }
 
+static bool host_byte(uint8_t c, bool address6) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    bool digit = c >= '0' && c <= '9';
+    return letter || digit || c == '.' || c == '-' || c == '_' || (address6 && (c == ':' || c == '%'));
+}
+
+/* Nothing but what names and addresses are made of: the host goes into URLs and log lines. */
 static bool parse_host(span host, invite *inv) {
-    if (host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']')
+    bool address6 = host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
+    if (address6)
         host = span_of(host.data + 1, host.size - 2);
-    else if (last_of(host, ':') != host.size)
-        return false;
-    if (host.size == 0 || host.size >= sizeof inv->host)
+    if (host.size == 0 || host.size >= sizeof inv->host || (address6 && last_of(host, ':') == host.size))
         return false;
     for (size_t i = 0; i < host.size; i++)
-        if (host.data[i] <= ' ' || host.data[i] > '~' || host.data[i] == '/')
+        if (!host_byte(host.data[i], address6))
             return false;
     memcpy(inv->host, host.data, host.size);
     return true;

@@ -1,8 +1,8 @@
 /* merge.h - who wins.
  *
  * The rule in five sentences. Every change carries a stamp, and a change wins over the stored value of its register if and
- * only if its stamp is greater. Equal stamps carry equal values unless a device was cloned; then the greater bytes win and
- * the outcome says so. Deleting is a change of the field `deleted` and does not touch the others. The loser is not
+ * only if its stamp is greater. Equal stamps carry equal values and bases unless a device was cloned; then the greater bytes win
+ * (then the greater base) and the outcome says so. Deleting is a change of the field `deleted` and does not touch the others. The loser is not
  * forgotten: history keeps every change, winner or loser. Two changes of one register by different people with different values, of which the
  * greater did not see the lesser (its base is less than the lesser's stamp), are a conflict, whichever arrived first.
  *
@@ -16,7 +16,7 @@ typedef enum merge_outcome {
     MERGE_APPLIED, /**< the change is now the value */
     MERGE_LOST,    /**< a greater stamp was there */
     MERGE_SAME,    /**< this very change was there already */
-    MERGE_CLONED,  /**< the same stamp with another value was there: a cloned device; the greater bytes are now the value */
+    MERGE_CLONED,  /**< the same stamp with another value or base was there: a cloned device; the greater is now there */
     MERGE_NOMEM,   /**< nothing changed */
 } merge_outcome;
 

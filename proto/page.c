@@ -1,6 +1,8 @@
 /* page.c - cursors, pages, verdicts; the forms are in page.h. encode and decode of each side by side. */
 #include "proto/page.h"
 
+#include "proto/digest.h"
+
 /* Skips what a newer peer appended to a list of known length. */
 static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
     for (uint32_t i = known; i < count; i++)
@@ -15,7 +17,8 @@ void cursor_put(buf *b, const cursor *c) {
     wire_put_bytes(b, c->tag);
 }
 
-static bool take_cursor_parts(wire_reader *r, cursor *c) {
+static void take_cursor_parts(wire_reader *r, cursor *c) {
+    *c = (cursor){0};
     c->scope = wire_text(r);
     c->epoch = wire_bytes(r);
     c->seq = wire_u64(r);
@@ -23,13 +26,12 @@ static bool take_cursor_parts(wire_reader *r, cursor *c) {
     if (c->scope.size == 0 || c->scope.size > SCOPE_NAME_BYTES_MAX || (c->epoch.size && c->epoch.size != EPOCH_BYTES) ||
         (c->tag.size && c->tag.size != CURSOR_TAG_BYTES))
         r->failed = true;
-    return !r->failed;
 }
 
 bool cursor_take(wire_reader *r, cursor *cursor_out) {
     uint32_t count = wire_array(r);
-    if (count < 4 || !take_cursor_parts(r, cursor_out))
-        return false;
+    take_cursor_parts(r, cursor_out);
+    r->failed |= count < 4;
     skip_rest(r, count, 4);
     return !r->failed;
 }
@@ -41,7 +43,7 @@ void page_put(buf *b, const page *p) {
     wire_put_u64(b, p->cursor.seq);
     wire_put_bytes(b, p->cursor.tag);
     wire_put_bool(b, p->more);
-    buf_append_span(b, p->changes);
+    buf_append_span(b, p->changes.size ? p->changes : SPAN_LITERAL("\x92\x90\x90")); /* no stamps, no sets */
     if (p->digest.size)
         wire_put_bytes(b, p->digest);
     else
@@ -51,14 +53,14 @@ void page_put(buf *b, const page *p) {
 bool page_take(wire_reader *r, page *page_out) {
     *page_out = (page){0};
     uint32_t count = wire_array(r);
-    if (count < 7 || !take_cursor_parts(r, &page_out->cursor))
-        return false;
+    take_cursor_parts(r, &page_out->cursor);
     page_out->more = wire_bool(r);
     page_out->changes = wire_raw(r);
     if (wire_peek(r) == WIRE_NIL)
         wire_nil(r);
     else
         page_out->digest = wire_bytes(r);
+    r->failed |= count < 7 || (page_out->digest.data && page_out->digest.size != DIGEST_BYTES);
     skip_rest(r, count, 7);
     return !r->failed;
 }
@@ -72,6 +74,7 @@ void verdict_put(buf *b, const verdict *v) {
 }
 
 bool verdict_take(wire_reader *r, verdict *verdict_out) {
+    *verdict_out = (verdict){0};
     uint32_t count = wire_array(r);
     uint64_t set = wire_u64(r);
     int64_t field = wire_i64(r);

@@ -26,7 +26,7 @@ typedef struct cursor {
 typedef struct page {
     cursor cursor;
     bool more;
-    span changes; /**< change.h */
+    span changes; /**< change.h; page_put takes empty for a list without sets */
     span digest;  /**< 16 bytes or empty */
 } page;
 

@@ -46,6 +46,7 @@ enum field_number {
 #define KEY_BYTES_MAX 255           /**< longest key of a map field */
 #define VALUE_BYTES_UNKNOWN_MAX 65536 /**< largest value of a field this version does not know */
 #define RECORD_BYTES_MAX (512 * 1024) /**< a record stops growing above this */
+#define RECORD_FIELDS_MAX 2048        /**< nor does it get more registers: record_at costs a move of those behind it */
 
 typedef struct field_info {
     uint16_t kind;

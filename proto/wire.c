@@ -168,7 +168,7 @@ lp_err wire_scan(span bytes, lp_error *error) {
         return err_set(error, LP_TOO_LARGE, "a message of %zu bytes is larger than the %d allowed", bytes.size,
                        WIRE_MESSAGE_BYTES_MAX);
     const uint8_t *at = bytes.data;
-    const uint8_t *end = at + bytes.size;
+    const uint8_t *end = bytes.size ? at + bytes.size : at;
     uint64_t open[WIRE_DEPTH_MAX + 1] = {1}; /* objects still due at each depth */
     int depth = 0;
     while (depth >= 0) {
