@@ -14,6 +14,7 @@
 
 #define CLAUSE_VALUES_MAX 256 /**< bound values of one query */
 #define FILTER_DEPTH_MAX 32   /**< nested parentheses and nots */
+#define FILTER_TERMS_MAX 200  /**< SQLite bounds the depth of an expression at 1,000 */
 
 /** A value to bind; `data` of texts and blobs is at `offset` in clause.bytes. */
 typedef struct clause_value {
