@@ -17,10 +17,10 @@ struct events {
     pthread_cond_t changed; /**< something was queued, or a call of `fn` has returned */
     events_fn fn;
     void *ctx;
-    bool calling;     /**< `fn` is being called, by `caller` */
+    bool calling; /**< `fn` is being called, by `caller` */
     pthread_t caller;
-    bool many;        /**< the queue holds a CHANGED with a nil id */
-    uint32_t first;   /**< index of the oldest */
+    bool many;      /**< the queue holds a CHANGED with a nil id */
+    uint32_t first; /**< index of the oldest */
     uint32_t count;
     lp_event ring[EVENTS_MAX];
 };

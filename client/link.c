@@ -30,8 +30,8 @@
 typedef struct op { /* an operation of nng */
     link_t *link;
     nng_aio *aio;
-    bool busy;    /* started and its result not taken yet; the waiting thread's */
-    bool done;    /* under link->mutex: ended, the result not taken yet */
+    bool busy; /* started and its result not taken yet; the waiting thread's */
+    bool done; /* under link->mutex: ended, the result not taken yet */
     int result;
     size_t count; /* bytes moved */
 } op;
@@ -41,8 +41,8 @@ typedef struct connection {
     nng_stream_dialer *dialer;
     nng_stream *stream; /* NULL until dialled */
     channel *channel;
-    bool open;          /* LINK_OPEN was given out */
-    bool mute;          /* a send failed: what the peer said before that is still worth reading */
+    bool open; /* LINK_OPEN was given out */
+    bool mute; /* a send failed: what the peer said before that is still worth reading */
     size_t out_from, out_to;
     uint8_t out[SEND_BYTES];
     uint8_t in[RECEIVE_BYTES];
@@ -215,7 +215,8 @@ static void lose_for(link_t *l, int result) {
         err_set(&error, LP_OFFLINE, "no server answers at %s; check the address and that the server runs", l->address);
         break;
     case NNG_ETIMEDOUT:
-        err_set(&error, LP_OFFLINE, "no answer from %s within %d s; check the network", l->address, l->timeout_ms / 1000);
+        err_set(&error, LP_OFFLINE, "no answer from %s within %d s; check the network", l->address,
+                l->timeout_ms / 1000);
         break;
     case NNG_EUNREACHABLE:
         err_set(&error, LP_OFFLINE, "no way to %s; check that this device is online", l->address);
@@ -234,7 +235,8 @@ static void lose_for(link_t *l, int result) {
         break;
     default:
         if (dialling && (result == NNG_EADDRINVAL || (result < NNG_ESYSERR && result > NNG_ESYSERR - 100)))
-            err_set(&error, LP_OFFLINE, "cannot find the host %s; check its name and that this device is online", l->host);
+            err_set(&error, LP_OFFLINE, "cannot find the host %s; check its name and that this device is online",
+                    l->host);
         else
             err_set(&error, LP_OFFLINE, "cannot reach %s: %s", l->address, nng_strerror(result));
     }
@@ -247,8 +249,9 @@ static void lose_late(link_t *l) {
         return;
     }
     lp_error error;
-    err_set(&error, LP_OFFLINE, "%s took the connection but did not say hello within %d s; check the address and the network",
-            l->address, l->timeout_ms / 1000);
+    err_set(&error, LP_OFFLINE,
+            "%s took the connection but did not say hello within %d s; check the address and the network", l->address,
+            l->timeout_ms / 1000);
     lose(l, &error);
 }
 
@@ -301,7 +304,8 @@ static int start_dial(link_t *l) {
     if (!op_init(&c->dial, l) || !op_init(&c->receive, l) || !op_init(&c->send, l))
         return NNG_ENOMEM;
     char *scheme = (char *)schemes[l->attempt];
-    nng_url url = {.u_rawurl = "", .u_scheme = scheme, .u_host = l->host, .u_hostname = l->host, .u_port = l->port, .u_path = ""};
+    nng_url url = {
+        .u_rawurl = "", .u_scheme = scheme, .u_host = l->host, .u_hostname = l->host, .u_port = l->port, .u_path = ""};
     int result = nng_stream_dialer_alloc_url(&c->dialer, &url);
     if (result == 0)
         result = nng_stream_dialer_set_bool(c->dialer, NNG_OPT_TCP_NODELAY, true);
@@ -325,7 +329,8 @@ void link_connect(link_t *l, const char *host, uint16_t port, tls_context *tls, 
     snprintf(l->port, sizeof l->port, "%u", port);
     snprintf(l->address, sizeof l->address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
     if (!tls && !is_loopback(host)) {
-        err_set(&error, LP_UNTRUSTED, "plain text to %s is refused: only a loopback address may go without TLS", l->address);
+        err_set(&error, LP_UNTRUSTED, "plain text to %s is refused: only a loopback address may go without TLS",
+                l->address);
         lose(l, &error);
         return;
     }

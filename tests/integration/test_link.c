@@ -11,6 +11,7 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ struct server {
 static void *accept_all(void *ctx) {
     server *s = ctx;
     for (int fd; (fd = accept(s->listener, NULL, NULL)) >= 0;) {
-        s->behave(s, fd);
+        atomic_load (&s->behave)(s, fd); /* a call alone would not load it atomically */
         close(fd);
     }
     return NULL;
@@ -236,7 +237,8 @@ static void trust(fixture *f, uint8_t flip) {
     uint8_t pins[1][PIN_BYTES];
     memcpy(pins[0], f->server.pin, PIN_BYTES);
     pins[0][0] ^= flip;
-    assert_int_equal(tls_context_client((const uint8_t(*)[PIN_BYTES])pins, 1, span_of(NULL, 0), &f->tls, &f->error), LP_OK);
+    assert_int_equal(tls_context_client((const uint8_t(*)[PIN_BYTES])pins, 1, span_of(NULL, 0), &f->tls, &f->error),
+                     LP_OK);
 }
 
 static void start_plain(fixture *f, behaviour behave) {
@@ -444,18 +446,19 @@ static void losing_in_any_way_leaves_the_link_usable(void **state) {
     static const behaviour ways[] = {reset, finish_and_reset, hang_up};
     start_tls(f, reset);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        f->server.behave = ways[i];
+        atomic_store(&f->server.behave, ways[i]);
         connect_to(f, "127.0.0.1");
         expect_lost(f, LP_OFFLINE, "127.0.0.1");
     }
-    f->server.behave = echo;
+    atomic_store(&f->server.behave, echo);
     connect_to(f, "127.0.0.1");
     exchange(f);
 }
 
 static void plain_text_never_leaves_the_device(void **state) {
     fixture *f = *state;
-    static const char *const hosts[] = {"192.0.2.1", "example.org", "127.0.0.1.example.org", "128.0.0.1", "2001:db8::1", "127.1"};
+    static const char *const hosts[] = {"192.0.2.1", "example.org", "127.0.0.1.example.org",
+                                        "128.0.0.1", "2001:db8::1", "127.1"};
     f->server.port = 7117;
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         connect_to(f, hosts[i]);
