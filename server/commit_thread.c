@@ -106,6 +106,36 @@ lp_err commit_thread_submit(commit_thread *t, job *j) {
     return err;
 }
 
+typedef struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t over;
+    bool done;
+} waiter;
+
+static void wake(void *ctx, job *j) {
+    (void)j;
+    waiter *w = ctx;
+    pthread_mutex_lock(&w->mutex);
+    w->done = true;
+    pthread_cond_signal(&w->over);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void commit_thread_run(commit_thread *t, job *j) {
+    waiter w = {.mutex = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+    j->done = wake;
+    j->ctx = &w;
+    lp_err err = commit_thread_submit(t, j);
+    if (err != LP_OK) {
+        j->result = err_plain(&j->error, err);
+        return;
+    }
+    pthread_mutex_lock(&w.mutex);
+    while (!w.done)
+        pthread_cond_wait(&w.over, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
+}
+
 void commit_thread_stop(commit_thread *t) {
     if (!t)
         return;

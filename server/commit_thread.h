@@ -13,6 +13,9 @@ lp_err commit_thread_start(committer *c, uint32_t queue_limit, void (*moved)(voi
                            commit_thread **thread_out, lp_error *error);
 /** Hands in a job. Errors: LP_BUSY the queue is full, LP_CLOSED stopping: `done` is then not called. Thread: any. */
 lp_err commit_thread_submit(commit_thread *t, job *j);
+/** Hands in a job and waits until it is done; its `done` and `ctx` are used for that. An error of submitting becomes the job's result.
+ *  Thread: any but the commit thread. */
+void commit_thread_run(commit_thread *t, job *j);
 /** Commits what is queued, calls every `done`, ends the thread. */
 void commit_thread_stop(commit_thread *t);
 

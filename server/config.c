@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +97,7 @@ static lp_err set_option(config *c, const option *o, const char *value, lp_error
     case OPTION_TEXT:
         if (strlen(value) >= o->bytes)
             return err_set(error, LP_INVALID, "%s is longer than %u bytes", o->name, o->bytes - 1);
-        strcpy(at, value);
+        memcpy(at, value, strlen(value) + 1);
         return LP_OK;
     case OPTION_NUMBER:
         return set_number(o, at, value, error);
@@ -121,55 +120,6 @@ lp_err config_set(config *c, const char *name, const char *value, lp_error *erro
     if (!o)
         return err_set(error, LP_NOT_FOUND, "there is no option '%.60s'; see leadpoold serve --help", name);
     return set_option(c, o, value, error);
-}
-
-/* inih does not say which line it is at; its reader is ours, so we count. */
-typedef struct file_reader {
-    FILE *file;
-    config *config;
-    unsigned line;
-    bool too_long;
-    unsigned failed_line;
-    lp_error error;
-} file_reader;
-
-static char *next_line(char *text, int size, void *stream) {
-    file_reader *r = stream;
-    if (r->failed_line || !fgets(text, size, r->file))
-        return NULL;
-    r->line++;
-    if (!strchr(text, '\n') && !feof(r->file)) {
-        r->failed_line = r->line;
-        err_set(&r->error, LP_INVALID, "the line is too long");
-        return NULL;
-    }
-    return text;
-}
-
-static int each_option(void *ctx, const char *section, const char *name, const char *value) {
-    file_reader *r = ctx;
-    lp_err err = section[0] ? err_set(&r->error, LP_INVALID, "there are no sections here, remove [%.40s]", section)
-                            : config_set(r->config, name, value, &r->error);
-    if (err != LP_OK && !r->failed_line)
-        r->failed_line = r->line;
-    return err == LP_OK;
-}
-
-lp_err config_read(config *c, const char *path, lp_error *error) {
-    file_reader r = {.config = c};
-    r.file = fopen(path, "re");
-    if (!r.file)
-        return err_set(error, errno == ENOENT ? LP_NOT_FOUND : LP_IO, "cannot open %s: %s", path, strerror(errno));
-    int line = ini_parse_stream(next_line, &r, each_option, &r);
-    bool failed = ferror(r.file);
-    fclose(r.file);
-    if (failed)
-        return err_set(error, LP_IO, "cannot read %s", path);
-    if (r.failed_line)
-        return err_set(error, LP_INVALID, "%s:%u: %s", path, r.failed_line, r.error.message);
-    if (line != 0)
-        return err_set(error, LP_INVALID, "%s:%d: this line is not 'key = value'", path, line);
-    return LP_OK;
 }
 
 lp_err config_split_address(const char *address, char host_out[CONFIG_HOST_BYTES], uint16_t *port_out,
@@ -255,23 +205,7 @@ static void print_flag(FILE *stream, const option *o) {
     fprintf(stream, "; default %s)\n", o->fallback[0] ? o->fallback : "empty");
 }
 
-static void print_markdown(FILE *stream, const option *o) {
-    fprintf(stream, "| `%s` | %s%s%s | ", o->name, o->fallback[0] ? "`" : "", o->fallback[0] ? o->fallback : "empty",
-            o->fallback[0] ? "`" : "");
-    print_range(stream, o);
-    fprintf(stream, " | %s |\n", o->help);
-}
-
-static void print_man(FILE *stream, const option *o) {
-    fprintf(stream, ".TP\n.B %s\n%s. Takes ", o->name, o->help);
-    print_range(stream, o);
-    fprintf(stream, "; default: %s.\n", o->fallback[0] ? o->fallback : "empty");
-}
-
-void config_print(FILE *stream, config_form form) {
-    static void (*const print[])(FILE *, const option *) = {print_flag, print_markdown, print_man};
-    if (form == CONFIG_MARKDOWN)
-        fprintf(stream, "| option | default | values | meaning |\n|---|---|---|---|\n");
+void config_print_flags(FILE *stream) {
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        print[form](stream, &options[i]);
+        print_flag(stream, &options[i]);
 }

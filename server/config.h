@@ -44,8 +44,7 @@ bool config_is_loopback(const char *host);
 /** True for 0.0.0.0, :: and the empty host. */
 bool config_is_wildcard(const char *host);
 
-typedef enum config_form { CONFIG_FLAGS, CONFIG_MARKDOWN, CONFIG_MAN } config_form;
-/** Prints the table of options: for `serve --help`, docs/CONFIG.md or the manual page. */
-void config_print(FILE *stream, config_form form);
+/** Prints the options as flags, for `serve --help`. */
+void config_print_flags(FILE *stream);
 
 #endif

@@ -11,6 +11,7 @@ typedef struct control {
     commit_thread *thread;  /**< NULL: no server runs in this process, `committer` is called directly */
     committer *committer;
     const char *address;    /**< host:port devices are to use */
+    const char *listen;     /**< host:port the server listens on; "" when none serves */
     const uint8_t *pin;     /**< PIN_BYTES */
     uint64_t (*connections)(void *ctx); /**< NULL: none */
     void *ctx;

@@ -139,6 +139,11 @@ bool server_os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int3
     return pthread_cond_timedwait(condition, mutex, &until) == 0;
 }
 
+void server_os_pause(int32_t ms) {
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
 void server_os_notify(const char *state) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};

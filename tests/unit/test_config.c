@@ -113,9 +113,9 @@ static void plain_text_is_refused_off_the_loopback(void **state) {
     config_defaults(&c);
     assert_int_equal(config_set(&c, "plaintext", "true", &error), LP_OK);
     assert_int_equal(config_check(&c, &error), LP_INVALID);
-    strcpy(c.listen, "127.0.0.1:0");
+    assert_int_equal(config_set(&c, "listen", "127.0.0.1:0", &error), LP_OK);
     assert_int_equal(config_check(&c, &error), LP_OK);
-    strcpy(c.listen, "localhost.example.com:0");
+    assert_int_equal(config_set(&c, "listen", "localhost.example.com:0", &error), LP_OK);
     assert_int_equal(config_check(&c, &error), LP_INVALID);
 }
 

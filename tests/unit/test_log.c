@@ -75,8 +75,8 @@ static void a_long_value_is_cut_between_characters(void **state) {
     sink s;
     open_sink(&s, LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     char text[2000] = "";
-    for (int i = 0; i < 600; i++)
-        strcat(text, "王");
+    for (size_t i = 0; i < 600; i++)
+        memcpy(text + i * 3, "王", 4);
     log_line(&s.log, LOG_LEVEL_ERROR, "x", LOG_TEXT("value", text));
     json_t *line = json_loads(s.text, 0, NULL);
     assert_non_null(line);

@@ -1,0 +1,113 @@
+/* admin.c - the table of commands; see admin.h. */
+#include "server/admin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/err.h"
+
+typedef struct command {
+    const char *name;
+    lp_err (*run)(const admin_args *args, lp_error *error);
+    const char *flags; /* allowed beside --json and --help */
+    bool config_flags;
+    const char *usage;
+    const char *about;
+    const char *example;
+} command;
+
+static const command commands[] = {
+    {"init", admin_init, "data name", false, "init --data DIR [--name NAME] [--json]",
+     "makes an empty pool in DIR, with the key devices will know the server by",
+     "leadpoold init --data /var/lib/leadpool --name \"Acme\""},
+    {"serve", admin_serve, "data config", true,
+     "serve --data DIR [--listen HOST:PORT] [--config FILE] [--OPTION VALUE]...",
+     "serves the pool in DIR until SIGTERM; SIGHUP reads log_level again",
+     "leadpoold serve --data /var/lib/leadpool --listen 0.0.0.0:7117"},
+    {"invite", admin_invite, "data staff role address config", false,
+     "invite --data DIR --staff NAME --role rep|manager [--address HOST:PORT] [--config FILE] [--json]",
+     "makes an invitation with which one device of that person can join once, within 7 days",
+     "leadpoold invite --data /var/lib/leadpool --staff \"Li Wei\" --role rep"},
+    {"status", admin_status, "data", false, "status --data DIR [--json]",
+     "says what the pool holds and whether it is served", "leadpoold status --data /var/lib/leadpool --json"},
+    {"backup", admin_backup, "data to", false, "backup --data DIR --to FILE [--json]",
+     "copies the pool to a new file while it is in use; keep server.key and server.crt beside it",
+     "leadpoold backup --data /var/lib/leadpool --to /backup/pool-monday.db"},
+    {"verify", admin_verify, "data", false, "verify --data DIR [--json]",
+     "reads everything and says whether it is sound", "leadpoold verify --data /var/lib/leadpool"},
+    {"version", admin_version, "", false, "version [--json]", "prints the version", "leadpoold version"},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_overview(FILE *stream) {
+    fprintf(stream, "leadpoold %s - the server of a leadpool\n\n", LEADPOOL_VERSION);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  leadpoold %s\n      %s\n", commands[i].usage, commands[i].about);
+    fprintf(stream, "\nleadpoold COMMAND --help says more.\n");
+}
+
+static void print_help(const command *c) {
+    printf("usage: leadpoold %s\n\n%s\n\nexample:\n  %s\n", c->usage, c->about, c->example);
+    if (!c->config_flags)
+        return;
+    printf("\noptions, also as lines `name = value` of the config file with '_' for '-':\n");
+    config_print_flags(stdout);
+}
+
+static const command *find(const char *name) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static bool has_flag(int argc, char *const *argv, const char *flag) {
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
+static int run(const command *c, int argc, char *const *argv) {
+    admin_args args;
+    lp_error error = {.code = LP_OK};
+    lp_err err = admin_args_read(argc, argv, c->flags, c->config_flags, &args, &error);
+    if (err == LP_OK && args.help) {
+        print_help(c);
+        return 0;
+    }
+    bool needs_data = strncmp(c->flags, "data", 4) == 0;
+    if (err == LP_OK && needs_data && !args.data)
+        err = err_set(&error, LP_INVALID, "%s needs --data DIR; see leadpoold %s --help", c->name, c->name);
+    if (err == LP_OK)
+        err = c->run(&args, &error);
+    if (err != LP_OK)
+        admin_print_error(err, &error, has_flag(argc, argv, "--json"));
+    return (int)lp_err_exit_code(err);
+}
+
+int admin_main(int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : "";
+    bool help = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    const command *asked = help && argc > 2 ? find(argv[2]) : NULL;
+    if (asked) {
+        print_help(asked);
+        return 0;
+    }
+    if (help) {
+        print_overview(stdout);
+        return 0;
+    }
+    const command *c = find(strcmp(name, "--version") == 0 ? "version" : name);
+    if (c)
+        return run(c, argc - 2, argv + 2);
+    if (argc < 2) {
+        print_overview(stderr);
+        return 2;
+    }
+    lp_error error;
+    lp_err err = err_set(&error, LP_INVALID, "there is no command '%.40s'; see leadpoold help", name);
+    admin_print_error(err, &error, has_flag(argc, argv, "--json"));
+    return 2;
+}

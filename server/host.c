@@ -1,0 +1,52 @@
+/* host.c - see host.h. */
+#include "server/host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/err.h"
+#include "server/os.h"
+
+lp_err host_open(host *h, const char *directory, lp_error *error) {
+    *h = (host){0};
+    lp_err err = store_sqlite_ops.open(directory, false, &h->store, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, LP_NOT_FOUND, "there is no pool in %s; make one with: leadpoold init --data %s",
+                       directory, directory);
+    if (err != LP_OK)
+        return err;
+    err = pool_open(&h->pool, h->store, server_os_env(), error);
+    if (err == LP_OK)
+        err = committer_new(&h->pool, &h->committer, error);
+    if (err == LP_OK)
+        err = identity_load(directory, &h->tls, h->pin, error);
+    if (err != LP_OK)
+        host_close(h);
+    return err;
+}
+
+void host_close(host *h) {
+    tls_context_free(h->tls);
+    committer_free(h->committer);
+    pool_close(&h->pool);
+    if (h->store)
+        h->store->ops->close(h->store);
+    *h = (host){0};
+}
+
+lp_err host_address(const config *c, uint16_t port, char address_out[300], lp_error *error) {
+    char name[CONFIG_HOST_BYTES];
+    uint16_t listen_port;
+    if (c->address[0]) {
+        snprintf(address_out, 300, "%s", c->address);
+        return LP_OK;
+    }
+    lp_err err = config_split_address(c->listen, name, &listen_port, error);
+    if (err != LP_OK)
+        return err;
+    if (config_is_wildcard(name))
+        server_os_host_name(name, sizeof name);
+    bool v6 = strchr(name, ':') != NULL;
+    snprintf(address_out, 300, v6 ? "[%s]:%u" : "%s:%u", name, port ? port : listen_port);
+    return LP_OK;
+}

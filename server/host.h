@@ -1,0 +1,26 @@
+/* host.h - a pool opened for writing by this process: store, pool, committer and identity, in the order they depend on each
+ * other. What `serve` runs on, and what the other commands use when no server runs. Thread: the owner's. */
+#ifndef SERVER_HOST_H
+#define SERVER_HOST_H
+
+#include "server/committer.h"
+#include "server/config.h"
+#include "server/identity.h"
+
+typedef struct host {
+    store *store;
+    pool pool;
+    committer *committer;
+    tls_context *tls;
+    uint8_t pin[PIN_BYTES];
+} host;
+
+/** Errors: LP_NOT_FOUND no pool there, LP_BUSY another process has it, those of the store and the identity. */
+lp_err host_open(host *h, const char *directory, lp_error *error);
+void host_close(host *h);
+
+/** The address invitations carry: `address` if configured, else where it listens, or the host's name for a wildcard. `port`
+ *  replaces the one listened on if it is not 0. Errors: LP_INVALID. */
+lp_err host_address(const config *c, uint16_t port, char address_out[300], lp_error *error);
+
+#endif
