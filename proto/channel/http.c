@@ -1,6 +1,7 @@
 /* http.c - a bounded HTTP request head; see http.h. The grammar is http-parser's (Debian 12) or llhttp's (newer), the
  * choice between them is made here and nowhere else. What those libraries tolerate beyond the grammar (bare line feeds,
- * folded lines, HTTP/0.9) is refused by head_prefix and judge. */
+ * folded lines, HTTP/0.9, "HTTX/1.1", spaces in header names) is refused by line_byte and the callbacks: Debian builds
+ * http-parser without its strict mode. */
 #include "proto/channel/http.h"
 
 #include <stdio.h>
@@ -50,6 +51,7 @@ static const char *grammar_method(const grammar *g) {
 #endif
 
 #define NAME_BYTES 32
+#define VERSION_BYTES 9 /* " HTTP/1.1" */
 
 /* Where the value of a header goes. */
 typedef struct field {
@@ -78,6 +80,8 @@ struct http_head {
     size_t total;      /* bytes of the head so far */
     uint8_t previous;  /* last byte of the head so far */
     size_t line_bytes; /* of the line being read, CR included */
+    bool first_line_read;
+    char version[VERSION_BYTES]; /* the last bytes of the first line so far, CR left out */
     bool whole;        /* the empty line was reached */
     int status;        /* of the first refusal */
 };
@@ -122,6 +126,8 @@ static int on_header_field(grammar *g, const char *at, size_t size) {
     if (h->in_value)
         h->name_size = 0;
     h->in_value = false;
+    if (memchr(at, ' ', size))
+        return callback_result(refuse(h, 400));
     for (size_t i = 0; i < size; i++, h->name_size++)
         if (h->name_size < NAME_BYTES)
             h->name[h->name_size] = (char)(at[i] >= 'A' && at[i] <= 'Z' ? at[i] + 32 : at[i]);
@@ -190,6 +196,19 @@ const http_request *http_head_request(const http_head *h) {
     return &h->request;
 }
 
+/* Follows the first line to its end, where the version must stand. */
+static bool first_line_byte(http_head *h, uint8_t byte) {
+    if (byte == '\r')
+        return true;
+    if (byte == '\n') {
+        h->first_line_read = true;
+        return memcmp(h->version, " HTTP/1.", VERSION_BYTES - 1) == 0;
+    }
+    memmove(h->version, h->version + 1, VERSION_BYTES - 1);
+    h->version[VERSION_BYTES - 1] = (char)byte;
+    return true;
+}
+
 /* True if `byte` may follow what was read of the head. */
 static bool line_byte(http_head *h, uint8_t byte) {
     if ((byte == '\n') != (h->previous == '\r'))
@@ -198,7 +217,9 @@ static bool line_byte(http_head *h, uint8_t byte) {
         return false;
     if (h->line_bytes == 0 && (byte == ' ' || byte == '\t'))
         return false;
-    h->whole = byte == '\n' && h->line_bytes == 1 && h->total > 1;
+    if (!h->first_line_read && !first_line_byte(h, byte))
+        return false;
+    h->whole = byte == '\n' && h->line_bytes == 1;
     h->line_bytes = byte == '\n' ? 0 : h->line_bytes + 1;
     h->previous = byte;
     h->total++;
