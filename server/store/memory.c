@@ -400,7 +400,8 @@ static lp_err memory_put(store *base, store_space space, span key, span value, l
     return err;
 }
 
-static lp_err memory_each(store *base, store_space space, span prefix, store_document_fn fn, void *ctx, lp_error *error) {
+static lp_err memory_each(store *base, store_space space, span prefix, store_document_fn fn, void *ctx,
+                          lp_error *error) {
     memory_store *m = (memory_store *)base;
     uint64_t at = writing(m);
     buf full = {0};
@@ -496,7 +497,8 @@ static lp_err memory_read(store_reader *base, const lp_id *id, store_row *row_ou
     return read_row(r->store, id, r->at, row_out);
 }
 
-static lp_err memory_read_history(store_reader *base, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
+static lp_err memory_read_history(store_reader *base, const lp_id *id, store_history_fn each, void *ctx,
+                                  lp_error *error) {
     (void)error;
     memory_reader *r = (memory_reader *)base;
     assert(r->open);
@@ -534,10 +536,8 @@ static lp_err check_one(memory_reader *r, const store_row *row, lp_error *error)
     return LP_OK;
 }
 
-static lp_err memory_verify(store_reader *base, store_progress_fn progress, void *ctx, lp_error *error) {
-    memory_reader *r = (memory_reader *)base;
+static lp_err check_rows(memory_reader *r, store_progress_fn progress, void *ctx, lp_error *error) {
     memory_store *m = r->store;
-    assert(r->open);
     uint64_t records = 0, leads = 0;
     span key = {0};
     const table_version *version = step(m, &m->rows, key, false, r->at, &key);
@@ -547,12 +547,51 @@ static lp_err memory_verify(store_reader *base, store_progress_fn progress, void
             return err;
         records++;
         leads += is_live_lead(&version->row);
-        if (progress && !progress(ctx, records, r->tally.records))
+        if (progress && !progress(ctx, records, r->tally.records + r->tally.history))
             return err_set(error, LP_CLOSED, "the check was given up");
     }
     if (records != r->tally.records || leads != r->tally.leads)
-        return err_set(error, LP_CORRUPT, "the pool counts %" PRIu64 " records, but holds %" PRIu64, r->tally.records, records);
+        return err_set(error, LP_CORRUPT, "the pool counts %" PRIu64 " records, but holds %" PRIu64, r->tally.records,
+                       records);
     return LP_OK;
+}
+
+static int compare_seqs(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static lp_err check_seqs(uint64_t *seqs, uint64_t count, uint64_t last_seq, lp_error *error) {
+    qsort(seqs, count, sizeof *seqs, compare_seqs);
+    for (uint64_t i = 0; i < count; i++)
+        if (seqs[i] == 0 || seqs[i] > last_seq || (i && seqs[i] == seqs[i - 1]))
+            return err_set(error, LP_CORRUPT,
+                           "seq %" PRIu64 " in the history is there twice or outside the pool's order", seqs[i]);
+    return LP_OK;
+}
+
+static lp_err check_history(memory_reader *r, lp_error *error) {
+    memory_store *m = r->store;
+    uint64_t *seqs = malloc((r->tally.history + 1) * sizeof *seqs);
+    if (!seqs)
+        return err_plain(error, LP_NOMEM);
+    uint64_t count = 0;
+    span key = {0};
+    const table_version *version = step(m, &m->history, key, false, r->at, &key);
+    for (; version && count < r->tally.history; version = step(m, &m->history, key, true, r->at, &key))
+        seqs[count++] = version->entry.seq;
+    lp_err err = check_seqs(seqs, count, r->tally.last_seq, error);
+    if (err == LP_OK && (version || count != r->tally.history))
+        err = err_set(error, LP_CORRUPT, "the pool does not hold the %" PRIu64 " history it counts", r->tally.history);
+    free(seqs);
+    return err;
+}
+
+static lp_err memory_verify(store_reader *base, store_progress_fn progress, void *ctx, lp_error *error) {
+    memory_reader *r = (memory_reader *)base;
+    assert(r->open);
+    lp_err err = check_rows(r, progress, ctx, error);
+    return err ? err : check_history(r, error);
 }
 
 static lp_err memory_open(const char *path, bool create, store **store_out, lp_error *error) {

@@ -86,7 +86,7 @@ lp_err sql_document(sql_conn *c, store_space space, span key, span *value_out, l
 typedef struct sql_seen {
     lp_id id;
     bool valid;
-    uint64_t rid;  /**< 0: nothing names this id yet */
+    uint64_t rid; /**< 0: nothing names this id yet */
     bool has_row;
     bool live_lead;
 } sql_seen;
@@ -97,16 +97,16 @@ typedef struct sqlite_store {
     char *path; /**< of the database file */
     int lock;   /**< -1 if not held */
     sql_conn conn;
-    bool open;       /**< in a transaction */
-    lp_err failed;   /**< why it can only be rolled back */
-    bool doubtful;   /**< a commit failed: what is on disk is known only after reopening */
-    bool marked;     /**< in a savepoint */
-    sql_tally now;   /**< with the open transaction; stored when it commits */
-    sql_tally mark;  /**< at the savepoint */
-    sql_tally last;  /**< as committed */
+    bool open;                 /**< in a transaction */
+    lp_err failed;             /**< why it can only be rolled back */
+    bool doubtful;             /**< a commit failed: what is on disk is known only after reopening */
+    bool marked;               /**< in a savepoint */
+    sql_tally now;             /**< with the open transaction; stored when it commits */
+    sql_tally mark;            /**< at the savepoint */
+    sql_tally last;            /**< as committed */
     sql_seen seen[SEEN_COUNT]; /**< by the last byte of the id */
-    int wal_pages;       /**< pages in the log after the last commit */
-    int wal_pages_due;   /**< checkpoint when the log reaches this */
+    int wal_pages;             /**< pages in the log after the last commit */
+    int wal_pages_due;         /**< checkpoint when the log reaches this */
 } sqlite_store;
 
 typedef struct sqlite_reader {
@@ -119,6 +119,7 @@ typedef struct sqlite_reader {
 lp_err sqlite_open(const char *path, bool create, store **store_out, lp_error *error);
 void sqlite_close(store *s);
 
+void sqlite_watch_log(sqlite_store *s); /**< from now on, commits tell how long the log is */
 lp_err sqlite_begin(store *s, lp_error *error);
 lp_err sqlite_commit(store *s, lp_error *error);
 void sqlite_rollback(store *s);

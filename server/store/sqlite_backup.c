@@ -43,7 +43,8 @@ static lp_err finish(sql_conn *to, lp_error *error) {
     return err;
 }
 
-static lp_err write_copy(const sqlite_store *s, const char *part, store_progress_fn progress, void *ctx, lp_error *error) {
+static lp_err write_copy(const sqlite_store *s, const char *part, store_progress_fn progress, void *ctx,
+                         lp_error *error) {
     sql_conn from = {0}, to = {0};
     sql_tally tally;
     lp_err err = sql_open(&from, s->path, SQL_READER, error);

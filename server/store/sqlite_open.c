@@ -141,6 +141,8 @@ static lp_err open_writer(sqlite_store *s, lp_error *error) {
         err = migrate(&s->conn, version, error);
     if (err == LP_OK)
         err = sql_tally_read(&s->conn, &s->last, error);
+    if (err == LP_OK)
+        sqlite_watch_log(s);
     return err;
 }
 
@@ -151,8 +153,9 @@ static lp_err open_directory(sqlite_store *s, bool create, lp_error *error) {
             return err;
     }
     if (create == file_exists(s->path))
-        return create ? err_set(error, LP_EXISTS, "there is a pool in %s already; choose another directory", s->directory)
-                      : err_set(error, LP_NOT_FOUND, "there is no pool in %s; create it first", s->directory);
+        return create
+                   ? err_set(error, LP_EXISTS, "there is a pool in %s already; choose another directory", s->directory)
+                   : err_set(error, LP_NOT_FOUND, "there is no pool in %s; create it first", s->directory);
     lp_err err = file_lock(s->directory, &s->lock, error);
     if (err)
         return err;

@@ -70,7 +70,8 @@ lp_err sqlite_counts(store_reader *base, store_counts *counts_out, lp_error *err
     return LP_OK;
 }
 
-lp_err sqlite_feed(store_reader *base, scope_class scope, uint64_t after, store_row_fn each, void *ctx, lp_error *error) {
+lp_err sqlite_feed(store_reader *base, scope_class scope, uint64_t after, store_row_fn each, void *ctx,
+                   lp_error *error) {
     sqlite_reader *r = (sqlite_reader *)base;
     assert(r->open);
     if (after >= r->tally.last_seq)

@@ -43,12 +43,15 @@ static int count_pages(void *ctx, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
+void sqlite_watch_log(sqlite_store *s) {
+    sqlite3_wal_hook(s->conn.db, count_pages, s);
+}
+
 lp_err sqlite_begin(store *base, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     assert(!s->open);
     if (s->doubtful)
         return err_set(error, LP_IO, "a commit to %s failed; check the disk and start again", s->path);
-    sqlite3_wal_hook(s->conn.db, count_pages, s);
     lp_err err = sql_do(&s->conn, SQL_BEGIN, error);
     if (err)
         return err;

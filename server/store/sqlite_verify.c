@@ -38,7 +38,8 @@ static lp_err check_structure(check *k, sqlite3_stmt *statement, lp_error *error
     span text = sql_span(statement, 0);
     if (span_equal(text, SPAN_LITERAL("ok")))
         return LP_OK;
-    return err_set(error, LP_CORRUPT, "%s is damaged: %.*s", k->reader->conn.path, (int)text.size, (const char *)text.data);
+    return err_set(error, LP_CORRUPT, "%s is damaged: %.*s", k->reader->conn.path, (int)text.size,
+                   (const char *)text.data);
 }
 
 static lp_err check_record(check *k, sqlite3_stmt *statement, lp_error *error) {
@@ -125,8 +126,8 @@ static lp_err check_all(check *k, lp_error *error) {
         return err;
     if (records != tally->records || history != tally->history || k->leads != tally->leads)
         return err_set(error, LP_CORRUPT,
-                       "%s counts %" PRIu64 " records, %" PRIu64 " history, %" PRIu64 " leads, but holds %" PRIu64 ", %" PRIu64
-                       ", %" PRIu64,
+                       "%s counts %" PRIu64 " records, %" PRIu64 " history, %" PRIu64 " leads, but holds %" PRIu64
+                       ", %" PRIu64 ", %" PRIu64,
                        k->reader->conn.path, tally->records, tally->history, tally->leads, records, history, k->leads);
     return LP_OK;
 }

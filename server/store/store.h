@@ -32,13 +32,13 @@ typedef struct store_row {
     scope_class scope; /**< which feed it belongs to; fixed by its kind */
     uint64_t seq;      /**< greatest seq of its registers */
     bool deleted;
-    span body;         /**< record.h packed */
+    span body; /**< record.h packed */
     span stamps;
 } store_row;
 
 /** One change set in history: what one transaction of one author did to one record, winner or loser. */
 typedef struct store_history {
-    uint64_t seq;      /**< pool order */
+    uint64_t seq; /**< pool order */
     lp_id id;
     stamp stamp;
     lp_id person;
@@ -50,19 +50,19 @@ typedef struct store_history {
 
 /** Name spaces of the small documents beside the records. */
 typedef enum store_space {
-    STORE_META = 1,    /**< pool id, name, epoch, digest, high-water marks */
-    STORE_INVITE = 2,  /**< by hash of token */
-    STORE_DEVICE = 3,  /**< by device number, 4 bytes big-endian */
-    STORE_BATCH = 4,   /**< batch memory: device 4, batch number 8, big-endian */
-    STORE_STAFF = 5,   /**< by folded name */
+    STORE_META = 1,   /**< pool id, name, epoch, digest, high-water marks */
+    STORE_INVITE = 2, /**< by hash of token */
+    STORE_DEVICE = 3, /**< by device number, 4 bytes big-endian */
+    STORE_BATCH = 4,  /**< batch memory: device 4, batch number 8, big-endian */
+    STORE_STAFF = 5,  /**< by folded name */
 } store_space;
 
 typedef struct store_counts {
     uint64_t last_seq;
-    uint64_t leads;   /**< live leads: kind lead, not deleted */
+    uint64_t leads; /**< live leads: kind lead, not deleted */
     uint64_t records;
     uint64_t history;
-    uint64_t bytes;   /**< on disk; 0 in memory */
+    uint64_t bytes; /**< on disk; 0 in memory */
 } store_counts;
 
 /** Called for each row or entry, in order. Return false to stop. */
@@ -83,7 +83,7 @@ typedef struct store_ops {
     /* Writer, in a transaction. */
     lp_err (*begin)(store *s, lp_error *error);
     lp_err (*commit)(store *s, lp_error *error);
-    void (*rollback)(store *s); /**< the transaction, whatever its savepoints; also without one */
+    void (*rollback)(store *s);                     /**< the transaction, whatever its savepoints; also without one */
     lp_err (*savepoint)(store *s, lp_error *error); /**< one at a time, not nested */
     lp_err (*release)(store *s, lp_error *error);
     lp_err (*undo)(store *s, lp_error *error); /**< back to the savepoint, which ends */

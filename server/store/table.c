@@ -108,7 +108,7 @@ bool table_settle(table_entry *entry, uint64_t oldest) {
     while (version && version->at > oldest)
         version = version->older;
     if (!version)
-        return !entry->newest->older;
+        return !entry->newest->older && !entry->newest->gone;
     free_chain(version->older);
     version->older = NULL;
     if (version != entry->newest)

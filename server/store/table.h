@@ -14,10 +14,10 @@
 #include "server/store/store.h"
 
 typedef struct table_version {
-    uint64_t at;                 /**< the commit that made it */
+    uint64_t at; /**< the commit that made it */
     struct table_version *older;
-    bool gone;                   /**< the key is not there any more */
-    store_row row;               /**< a table fills one of these; their spans point into `bytes` */
+    bool gone;     /**< the key is not there any more */
+    store_row row; /**< a table fills one of these; their spans point into `bytes` */
     store_history entry;
     span value;
     uint8_t bytes[];
