@@ -12,20 +12,18 @@
  * in exhibition halls one of the families is often announced and dead. */
 #include "client/link.h"
 
-#include <arpa/inet.h>
 #include <nng/nng.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "client/host.h"
 #include "client/os.h"
 #include "proto/err.h"
 
 #define RECEIVE_BYTES (64 * 1024)
 #define SEND_BYTES (64 * 1024)
-#define HOST_BYTES 256
 
 typedef struct op { /* an operation of nng */
     link_t *link;
@@ -159,42 +157,14 @@ static void connection_free(connection *c) {
     free(c);
 }
 
-/* ---- addresses ---- */
-
-static bool is_loopback(const char *host) {
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    if (inet_pton(AF_INET6, host, &v6) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&v6);
-    return strcasecmp(host, "localhost") == 0;
-}
-
 static bool stream_is_loopback(nng_stream *stream) {
     nng_sockaddr remote;
     if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &remote) != 0)
         return false;
     if (remote.s_family == NNG_AF_INET)
-        return ntohl(remote.s_in.sa_addr) >> 24 == 127;
+        return *(const uint8_t *)&remote.s_in.sa_addr == 127;
     static const uint8_t loopback[16] = {[15] = 1};
     return remote.s_family == NNG_AF_INET6 && memcmp(remote.s_in6.sa_addr, loopback, sizeof loopback) == 0;
-}
-
-static bool is_numeric(const char *host) {
-    uint8_t address[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host, address) == 1 || strchr(host, ':');
-}
-
-/* nng reads more than a name out of a URL's host ("a;b" sets the source address), so what cannot be in a name is refused. */
-static bool is_host(const char *host) {
-    size_t size = strlen(host);
-    if (size == 0 || size >= HOST_BYTES)
-        return false;
-    for (const unsigned char *c = (const unsigned char *)host; *c; c++)
-        if (*c <= ' ' || *c == 0x7f || strchr(";/@[]*?#\\", *c))
-            return false;
-    return true;
 }
 
 /* ---- losing ---- */
@@ -291,7 +261,7 @@ void link_free(link_t *l) {
 /* Time for this attempt: half of what is left, all of it for the last. */
 static int32_t attempt_ms(const link_t *l) {
     int64_t left_ms = l->until_ms - os_steady_ms();
-    bool last = is_numeric(l->host) || l->attempt == SCHEME_COUNT - 1;
+    bool last = host_is_numeric(l->host) || l->attempt == SCHEME_COUNT - 1;
     int64_t ms = last ? left_ms : left_ms / 2;
     return ms < 1 ? 1 : (int32_t)ms;
 }
@@ -320,7 +290,7 @@ static int start_dial(link_t *l) {
 void link_connect(link_t *l, const char *host, uint16_t port, tls_context *tls, int32_t timeout_ms) {
     lp_error error;
     link_close(l);
-    if (!is_host(host) || port == 0) {
+    if (!host_is_valid(host) || port == 0) {
         err_set(&error, LP_INVALID, "\"%.100s\" port %u is no address of a server; check it", host, port);
         lose(l, &error);
         return;
@@ -328,7 +298,7 @@ void link_connect(link_t *l, const char *host, uint16_t port, tls_context *tls, 
     snprintf(l->host, sizeof l->host, "%s", host);
     snprintf(l->port, sizeof l->port, "%u", port);
     snprintf(l->address, sizeof l->address, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-    if (!tls && !is_loopback(host)) {
+    if (!tls && !host_is_loopback(host)) {
         err_set(&error, LP_UNTRUSTED, "plain text to %s is refused: only a loopback address may go without TLS",
                 l->address);
         lose(l, &error);
@@ -351,7 +321,7 @@ void link_close(link_t *l) {
 
 static bool another_may_help(const link_t *l) {
     int result = l->first_result;
-    return !is_numeric(l->host) && l->attempt + 1 < SCHEME_COUNT && l->until_ms > os_steady_ms() &&
+    return !host_is_numeric(l->host) && l->attempt + 1 < SCHEME_COUNT && l->until_ms > os_steady_ms() &&
            (result == NNG_ECONNREFUSED || result == NNG_ETIMEDOUT || result == NNG_EUNREACHABLE);
 }
 
