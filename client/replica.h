@@ -6,7 +6,8 @@
  *          body BLOB, stamps BLOB,                    what the person sees (record.h packed)
  *          server_body BLOB, server_stamps BLOB,      the server's layer while changes are unacked; NULL: the same as body, stamps
  *          c_full_name, c_company, ...)               one column per schema field with COLUMN, derived from body
- *   outbox(oseq INTEGER PRIMARY KEY, rid, batch INTEGER, stamp BLOB, base BLOB, skew_ms, made_ms, count, body BLOB)
+ *   outbox(oseq INTEGER PRIMARY KEY, rid, stamp BLOB, base BLOB, skew_ms, made_ms, count, body BLOB)
+ *   batch(number INTEGER PRIMARY KEY, first, last)    frozen slices of the outbox, by oseq
  *   refused(rid, stamp BLOB, field, key, value, reason, at_ms)
  *   past(rid, stamp BLOB, body BLOB)                  values that something newer replaced here
  *   unindexed(rid INTEGER PRIMARY KEY)                records the full-text index has to catch up with
@@ -45,7 +46,10 @@ typedef struct replica {
     hlc clock;               /**< author = device number */
     lp_id pool;
     lp_id person;
-    uint64_t writes;         /**< local commits made through this handle, for whoever waits for work */
+    digest digests[3];       /**< of the server layer by scope_class, as of the open transaction */
+    bool writing;            /**< a write transaction is open */
+    int wal_pages;           /**< size of the WAL after the last commit */
+    bool touched;            /**< clock or digests changed in it */
 } replica;
 
 /** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */
@@ -53,7 +57,13 @@ lp_err replica_open(const char *path, bool create, const lp_env *env, const repl
                     lp_error *error);
 void replica_close(replica *r);
 
-/** One write transaction under the lock; durable when replica_commit returned LP_OK. Not nested. */
+/** Takes the identity out of meta into the handle, after joining. Harmless on an unjoined replica. */
+lp_err replica_identify(replica *r, lp_error *error);
+/** The device's best estimate of server time, UTC ms. */
+int64_t replica_now_ms(replica *r);
+
+/** One write transaction under the lock; durable when replica_commit returned LP_OK. Not nested. Clock and digests are read at its
+ *  beginning, because another process may have moved them, and stored by its commit. */
 lp_err replica_begin(replica *r, lp_error *error);
 lp_err replica_commit(replica *r, lp_error *error);
 void replica_rollback(replica *r);
@@ -84,5 +94,14 @@ typedef struct replica_row {
 /** LP_NOT_FOUND (error untouched) if there is none. */
 lp_err replica_load(replica *r, const lp_id *id, replica_row *row_out, lp_error *error);
 lp_err replica_load_rid(replica *r, int64_t rid, replica_row *row_out, lp_error *error);
+
+/** What replica_store writes. The columns are derived from `visible`. */
+typedef struct replica_image {
+    const record *visible;
+    const record *server; /**< NULL: the same as visible */
+    bool unsent;
+} replica_image;
+/** Inserts (rid 0) or replaces a record's row, and marks it for the index. In a write transaction. */
+lp_err replica_store(replica *r, int64_t rid, const replica_image *image, int64_t *rid_out, lp_error *error);
 
 #endif

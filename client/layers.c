@@ -1,0 +1,289 @@
+/* layers.c - server layer and visible layer of a record; see layers.h. */
+#include "client/layers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/outbox.h"
+#include "client/statements.h"
+#include "proto/change.h"
+#include "proto/err.h"
+#include "proto/merge.h"
+#include "proto/schema.h"
+
+static lp_err fill(replica_row *row, layers *l, lp_error *error) {
+    const span parts[] = {row->body, row->stamps, row->server_body, row->server_stamps};
+    size_t at[4];
+    for (int i = 0; i < 4; i++) {
+        at[i] = l->bytes.size;
+        buf_append_span(&l->bytes, parts[i]);
+    }
+    if (l->bytes.failed)
+        return err_plain(error, LP_NOMEM);
+    const uint8_t *base = l->bytes.data;
+    l->rid = row->rid;
+    l->unsent = row->unsent;
+    l->layered = row->layered;
+    l->visible.kind = l->server.kind = row->kind;
+    l->visible.id = l->server.id = row->id;
+    l->body = span_of(base + at[0], row->body.size);
+    l->stamps = span_of(base + at[1], row->stamps.size);
+    lp_err err = record_unpack(&l->visible, l->body, l->stamps, error);
+    if (!err && row->layered)
+        err = record_unpack(&l->server, span_of(base + at[2], row->server_body.size),
+                            span_of(base + at[3], row->server_stamps.size), error);
+    return err;
+}
+
+lp_err layers_open(replica *r, uint32_t kind, const lp_id *id, layers *l, lp_error *error) {
+    *l = (layers){0};
+    record_init(&l->visible, kind, id);
+    record_init(&l->server, kind, id);
+    replica_row row;
+    lp_err err = replica_load(r, id, &row, error);
+    if (err == LP_NOT_FOUND)
+        return LP_OK;
+    if (!err)
+        err = fill(&row, l, error);
+    /* The row's bytes were copied: the statement may end, and with it what would hold back a checkpoint. */
+    statement(r, STATEMENT_ROW_BY_ID, NULL);
+    return err;
+}
+
+lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error) {
+    *l = (layers){0};
+    replica_row row;
+    lp_err err = replica_load_rid(r, rid, &row, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, LP_CORRUPT, "the outbox names a record that is gone; run leadpool doctor");
+    if (!err)
+        err = fill(&row, l, error);
+    statement(r, STATEMENT_ROW_BY_RID, NULL);
+    return err;
+}
+
+lp_err layers_save(replica *r, layers *l, lp_error *error) {
+    replica_image image = {&l->visible, l->layered ? &l->server : NULL, l->unsent};
+    return replica_store(r, l->rid, &image, &l->rid, error);
+}
+
+void layers_close(layers *l) {
+    record_fini(&l->visible);
+    record_fini(&l->server);
+    buf_fini(&l->bytes);
+    buf_fini(&l->unacked);
+}
+
+static lp_err copy_registers(record *to, const record *from, lp_error *error) {
+    record_clear(to);
+    for (uint32_t i = 0; i < from->count; i++) {
+        bool made;
+        reg *slot = record_at(to, from->regs[i].field, from->regs[i].key, &made);
+        if (!slot)
+            return err_plain(error, LP_NOMEM);
+        *slot = from->regs[i];
+    }
+    return LP_OK;
+}
+
+/* Keeps a value that something newer replaces: nothing anybody typed or saw is lost from this device's history. */
+static lp_err keep_past(replica *r, int64_t rid, const reg *before, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_PAST, error);
+    buf body = {0};
+    if (!s)
+        return LP_IO;
+    change_pack(&body, before->field, before->key, before->value);
+    sqlite3_bind_int64(s, 1, rid);
+    bind_stamp(s, 2, before->stamp);
+    bind_span(s, 3, buf_span(&body));
+    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : statement_run(r, s, "save", error);
+    buf_fini(&body);
+    return err;
+}
+
+/* ---- local writes ---- */
+
+static bool in_list(const reg *list, uint32_t count, uint32_t field, span key) {
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].field == field && span_equal(list[i].key, key))
+            return true;
+    return false;
+}
+
+/* The changes that differ from what is visible, with the members of every group they touch. NULL if out of memory. */
+static reg *gather(const layers *l, const reg *changes, uint32_t count, uint32_t *count_out) {
+    uint32_t field_count;
+    const field_info *fields = schema_fields(l->visible.kind, &field_count);
+    reg *list = malloc((count + field_count + 1) * sizeof *list);
+    uint32_t n = 0;
+    for (uint32_t i = 0; list && i < count; i++) {
+        const reg *stored = record_find(&l->visible, changes[i].field, changes[i].key);
+        span present = stored ? stored->value : WIRE_NIL_SPAN;
+        if (!span_equal(present, changes[i].value) && !in_list(list, n, changes[i].field, changes[i].key))
+            list[n++] = changes[i];
+    }
+    uint32_t written = n;
+    for (uint32_t i = 0; list && i < written; i++) {
+        const field_info *info = schema_field(l->visible.kind, list[i].field);
+        for (uint32_t f = 0; info && info->group && f < field_count; f++) {
+            if (fields[f].group != info->group || in_list(list, n, fields[f].number, (span){0}))
+                continue;
+            const reg *stored = record_find(&l->visible, fields[f].number, (span){0});
+            list[n++] = (reg){.field = fields[f].number, .value = stored ? stored->value : WIRE_NIL_SPAN};
+        }
+    }
+    *count_out = n;
+    return list;
+}
+
+/* Base of every change: the stamp of what its author looked at. Members of a group share the greatest of theirs. */
+static void set_bases(const layers *l, reg *list, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const reg *stored = record_find(&l->visible, list[i].field, list[i].key);
+        list[i].base = stored ? stored->stamp : STAMP_NONE;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const field_info *a = schema_field(l->visible.kind, list[i].field);
+        for (uint32_t k = 0; a && a->group && k < count; k++) {
+            const field_info *b = schema_field(l->visible.kind, list[k].field);
+            if (b && b->group == a->group && stamp_compare(list[k].base, list[i].base) > 0)
+                list[i].base = list[k].base;
+        }
+    }
+}
+
+static lp_err start_layering(layers *l, lp_error *error) {
+    l->unsent = true;
+    if (l->layered)
+        return LP_OK;
+    l->layered = true;
+    if (l->rid == 0) {
+        record_clear(&l->server);
+        return LP_OK;
+    }
+    return copy_registers(&l->server, &l->visible, error);
+}
+
+/* Merges what was written into visible; what it replaces goes to the past. */
+static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stamp at, lp_error *error) {
+    size_t before_bytes = record_bytes(&l->visible);
+    for (uint32_t i = 0; i < count; i++) {
+        reg before;
+        list[i].stamp = at;
+        if (merge_change(&l->visible, &list[i], &before) == MERGE_NOMEM)
+            return err_plain(error, LP_NOMEM);
+        bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);
+        lp_err err = had_value ? keep_past(r, l->rid, &before, error) : LP_OK;
+        if (err)
+            return err;
+    }
+    size_t bytes = record_bytes(&l->visible);
+    if (bytes > RECORD_BYTES_MAX && bytes > before_bytes)
+        return err_set(error, LP_TOO_LARGE, "the record would grow above %d KiB; shorten something of it",
+                       RECORD_BYTES_MAX / 1024);
+    return LP_OK;
+}
+
+lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, stamp at, uint32_t *changed_out,
+                    lp_error *error) {
+    uint32_t n = 0;
+    reg *list = gather(l, changes, count, &n);
+    lp_err err = list ? LP_OK : err_plain(error, LP_NOMEM);
+    *changed_out = n;
+    if (err || n == 0)
+        goto out;
+    set_bases(l, list, n);
+    err = start_layering(l, error);
+    if (!err && l->rid)
+        err = outbox_coalesce(r, l->rid, list, n, error);
+    if (!err)
+        err = merge_local(r, l, list, n, at, error);
+    if (!err)
+        err = layers_save(r, l, error);
+    if (!err)
+        err = outbox_add(r, l->rid, at, list, n, error);
+out:
+    free(list);
+    return err;
+}
+
+/* ---- pull ---- */
+
+/* Merges into the server layer proper and keeps its digest. */
+static lp_err merge_server(replica *r, record *rec, const reg *change, reg *before_out, merge_outcome *outcome_out,
+                           lp_error *error) {
+    *outcome_out = merge_change(rec, change, before_out);
+    if (*outcome_out == MERGE_NOMEM)
+        return err_plain(error, LP_NOMEM);
+    if (*outcome_out != MERGE_APPLIED && *outcome_out != MERGE_CLONED)
+        return LP_OK;
+    const kind_info *kind = schema_kind(rec->kind);
+    digest *sum = &r->digests[kind ? kind->scope : SCOPE_POOL];
+    if (!stamp_is_none(before_out->stamp))
+        digest_remove(r->digester, sum, rec->kind, &rec->id, before_out);
+    digest_add(r->digester, sum, rec->kind, &rec->id, record_find(rec, change->field, change->key));
+    r->touched = true;
+    return LP_OK;
+}
+
+lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_error *error) {
+    reg before;
+    merge_outcome outcome;
+    *news_out = false;
+    lp_err err = merge_server(r, l->layered ? &l->server : &l->visible, change, &before, &outcome, error);
+    if (!err && l->layered) {
+        outcome = merge_change(&l->visible, change, &before);
+        if (outcome == MERGE_NOMEM)
+            err = err_plain(error, LP_NOMEM);
+    }
+    if (err || outcome != MERGE_APPLIED)
+        return err;
+    *news_out = true;
+    bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);
+    return l->rid && had_value ? keep_past(r, l->rid, &before, error) : LP_OK;
+}
+
+/* ---- verdicts ---- */
+
+lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error) {
+    reg before;
+    merge_outcome outcome;
+    return merge_server(r, &l->server, change, &before, &outcome, error);
+}
+
+static lp_err merge_unacked(void *ctx, const reg *change, lp_error *error) {
+    layers *l = ctx;
+    l->unsent = true;
+    return merge_change(&l->visible, change, NULL) == MERGE_NOMEM ? err_plain(error, LP_NOMEM) : LP_OK;
+}
+
+/* Usually the verdict is "applied" and nobody sees a difference: then only the second layer goes, and neither columns nor
+ * search index are touched. */
+static lp_err save_settled(replica *r, layers *l, lp_error *error) {
+    buf body = {0};
+    buf stamps = {0};
+    sqlite3_stmt *s = NULL;
+    lp_err err = l->layered ? LP_OK : record_pack(&l->visible, &body, &stamps, error);
+    bool same = !l->layered && span_equal(buf_span(&body), l->body) && span_equal(buf_span(&stamps), l->stamps);
+    if (!err && !same)
+        err = layers_save(r, l, error);
+    else if (!err && !(s = statement(r, STATEMENT_ROW_SETTLED, error)))
+        err = LP_IO;
+    if (s) {
+        sqlite3_bind_int64(s, 1, l->rid);
+        err = statement_run(r, s, "save", error);
+    }
+    buf_fini(&body);
+    buf_fini(&stamps);
+    return err;
+}
+
+lp_err layers_settle(replica *r, layers *l, lp_error *error) {
+    l->unsent = false;
+    buf_clear(&l->unacked);
+    lp_err err = copy_registers(&l->visible, &l->server, error);
+    if (!err)
+        err = outbox_each(r, l->rid, &l->unacked, merge_unacked, l, error);
+    l->layered = l->unsent;
+    return err ? err : save_settled(r, l, error);
+}

@@ -1,0 +1,47 @@
+/* layers.h - the two layers of a record on a device, and the three things that move them.
+ *
+ * Server layer: what the pool is known to hold. Visible: the server layer merged with every change made here that the server
+ * has not acknowledged. While nothing is unacked they are one and the same.
+ *
+ *     local write   visible changes; the outbox takes the change
+ *     pull          server layer changes; visible follows
+ *     settle        the server has judged changes: those applied move into the server layer, the others leave
+ *
+ * Invariants: (2) and (4) of replica.h. Everything here runs inside the caller's write transaction. */
+#ifndef CLIENT_LAYERS_H
+#define CLIENT_LAYERS_H
+
+#include "client/replica.h"
+
+/** A record with both layers in memory. Zero-initialise; layers_close frees. */
+typedef struct layers {
+    int64_t rid;   /**< 0: not stored yet */
+    bool unsent;
+    bool layered;  /**< `server` differs in kind from visible: something is unacked */
+    record visible;
+    record server; /**< meaningful only if layered */
+    span body, stamps; /**< the visible layer as it was loaded */
+    buf bytes;     /**< what both borrow from */
+    buf unacked;   /**< and what settling added to visible */
+} layers;
+
+/** Loads the record `id` into `l`; a record that is not stored comes out empty, of `kind`. */
+lp_err layers_open(replica *r, uint32_t kind, const lp_id *id, layers *l, lp_error *error);
+lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error);
+lp_err layers_save(replica *r, layers *l, lp_error *error);
+void layers_close(layers *l);
+
+/** Applies what a person did to one record, under `at`: `changes` need field, key and value. Values equal to the present ones make no change.
+ *  `*changed_out` counts the changes made. Errors: LP_TOO_LARGE, those of the replica. */
+lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, stamp at, uint32_t *changed_out,
+                    lp_error *error);
+
+/** Merges one change that came from the server. `*news_out` says if the visible value changed. */
+lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_error *error);
+
+/** Moves an own change into the server layer. Call layers_settle after the last of a record. */
+lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error);
+/** Rebuilds visible from the server layer and what the outbox still holds of the record. */
+lp_err layers_settle(replica *r, layers *l, lp_error *error);
+
+#endif

@@ -1,0 +1,421 @@
+/* outbox.c - the queue of local changes; see outbox.h for its invariants. */
+#include "client/outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/layers.h"
+#include "client/statements.h"
+#include "proto/change.h"
+#include "proto/err.h"
+#include "proto/page.h"
+
+/* What an entry costs on the wire beside its fields: array heads, kind, id, indexes, and its stamp. */
+#define ENTRY_BYTES 40
+
+/* ---- adding ---- */
+
+static lp_err add_entry(replica *r, int64_t rid, stamp at, stamp base, uint32_t count, span body, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_ADD, error);
+    if (!s)
+        return LP_IO;
+    int64_t wall_ms = r->env->wall_ms(r->env->ctx);
+    sqlite3_bind_int64(s, 1, rid);
+    bind_stamp(s, 2, at);
+    bind_stamp(s, 3, base);
+    sqlite3_bind_int64(s, 4, wall_ms - stamp_ms(at));
+    sqlite3_bind_int64(s, 5, wall_ms);
+    sqlite3_bind_int64(s, 6, count);
+    bind_span(s, 7, body);
+    return statement_run(r, s, "save", error);
+}
+
+static int by_base(const void *a, const void *b) {
+    const reg *x = a, *y = b;
+    int order = stamp_compare(x->base, y->base);
+    return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
+}
+
+lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error) {
+    buf body = {0};
+    reg *sorted = malloc((count ? count : 1) * sizeof *sorted);
+    lp_err err = sorted ? LP_OK : err_plain(error, LP_NOMEM);
+    if (!err) {
+        memcpy(sorted, changes, count * sizeof *sorted);
+        qsort(sorted, count, sizeof *sorted, by_base);
+    }
+    for (uint32_t i = 0; !err && i < count;) {
+        uint32_t first = i;
+        buf_clear(&body);
+        for (; i < count && stamp_compare(sorted[i].base, sorted[first].base) == 0; i++)
+            change_pack(&body, sorted[i].field, sorted[i].key, sorted[i].value);
+        err = body.failed ? err_plain(error, LP_NOMEM)
+                          : add_entry(r, rid, at, sorted[first].base, i - first, buf_span(&body), error);
+    }
+    free(sorted);
+    buf_fini(&body);
+    return err;
+}
+
+/* ---- coalescing ---- */
+
+static reg *find(reg *changes, uint32_t count, const reg *like) {
+    for (uint32_t i = 0; i < count; i++)
+        if (changes[i].field == like->field && span_equal(changes[i].key, like->key))
+            return &changes[i];
+    return NULL;
+}
+
+/* Writes an entry without the changes that newer ones replace, or removes it. */
+static lp_err shrink(replica *r, int64_t oseq, uint32_t count, span body, lp_error *error) {
+    sqlite3_stmt *s = statement(r, count ? STATEMENT_OUTBOX_SHRINK : STATEMENT_OUTBOX_DROP, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, oseq);
+    if (count) {
+        sqlite3_bind_int64(s, 2, count);
+        bind_span(s, 3, body);
+    }
+    return statement_run(r, s, "save", error);
+}
+
+static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint32_t count, lp_error *error) {
+    int64_t oseq = sqlite3_column_int64(entry, 0);
+    stamp base = column_stamp(entry, 2);
+    wire_reader from = wire_open(column_span(entry, 4));
+    buf rest = {0};
+    uint32_t rest_count = 0, taken = 0;
+    reg old;
+    while (from.at < from.end && change_unpack(&from, &old)) {
+        reg *newer = find(changes, count, &old);
+        if (newer) {
+            newer->base = base;
+            taken++;
+        } else {
+            change_pack(&rest, old.field, old.key, old.value);
+            rest_count++;
+        }
+    }
+    lp_err err = from.failed  ? err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor")
+                 : rest.failed ? err_plain(error, LP_NOMEM)
+                 : taken       ? shrink(r, oseq, rest_count, buf_span(&rest), error)
+                               : LP_OK;
+    buf_fini(&rest);
+    return err;
+}
+
+lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp_error *error) {
+    int64_t frozen;
+    lp_err err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_UNFROZEN_OF, error);
+    if (!s)
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    sqlite3_bind_int64(s, 2, frozen);
+    while (!(err = statement_row(r, s, "read the outbox", error)))
+        if ((err = coalesce_entry(r, s, changes, count, error)))
+            break;
+    sqlite3_reset(s);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+/* ---- reading ---- */
+
+/* Entries copied out of the table, so that it may change while they are walked. */
+typedef struct entry {
+    int64_t rid;
+    stamp at, base;
+    size_t offset, size; /* of the body in `bytes` */
+} entry;
+
+typedef struct entries {
+    entry *list;
+    uint32_t count, capacity;
+    buf *bytes;
+} entries;
+
+static lp_err keep_entry(entries *e, const entry *what, span body, lp_error *error) {
+    if (e->count == e->capacity) {
+        uint32_t capacity = e->capacity ? e->capacity * 2 : 16;
+        entry *list = realloc(e->list, capacity * sizeof *list);
+        if (!list)
+            return err_plain(error, LP_NOMEM);
+        e->list = list;
+        e->capacity = capacity;
+    }
+    e->list[e->count] = *what;
+    e->list[e->count].offset = e->bytes->size;
+    e->list[e->count++].size = body.size;
+    buf_append_span(e->bytes, body);
+    return e->bytes->failed ? err_plain(error, LP_NOMEM) : LP_OK;
+}
+
+static wire_reader open_entry(const entries *e, uint32_t index) {
+    return wire_open(span_of(e->bytes->data + e->list[index].offset, e->list[index].size));
+}
+
+lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void *ctx, const reg *change, lp_error *error),
+                   void *ctx, lp_error *error) {
+    entries e = {.bytes = bytes_out};
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_OF, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    lp_err err;
+    while (!(err = statement_row(r, s, "read the outbox", error))) {
+        entry found = {.at = column_stamp(s, 1), .base = column_stamp(s, 2)};
+        if ((err = keep_entry(&e, &found, column_span(s, 4), error)))
+            break;
+    }
+    sqlite3_reset(s);
+    if (err == LP_NOT_FOUND)
+        err = LP_OK;
+    for (uint32_t i = 0; !err && i < e.count; i++) {
+        wire_reader from = open_entry(&e, i);
+        reg change;
+        while (!err && from.at < from.end && change_unpack(&from, &change)) {
+            change.stamp = e.list[i].at;
+            change.base = e.list[i].base;
+            err = each(ctx, &change, error);
+        }
+        if (from.failed)
+            err = err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor");
+    }
+    free(e.list);
+    return err;
+}
+
+/* ---- batches ---- */
+
+uint64_t outbox_last_batch(replica *r) {
+    return (uint64_t)replica_meta_int(r, "batch.last", 0);
+}
+
+lp_err outbox_pending(replica *r, bool *pending_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_SIZES, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, 0);
+    lp_err err = statement_row(r, s, "read the outbox", error);
+    sqlite3_reset(s);
+    *pending_out = !err;
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+/* The oseqs the next batch spans; first is 0 if nothing is left to freeze. */
+static lp_err next_range(replica *r, int64_t *first_out, int64_t *last_out, lp_error *error) {
+    int64_t frozen;
+    size_t bytes = 0;
+    *first_out = 0;
+    lp_err err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_SIZES, error);
+    if (!s)
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, frozen);
+    while (bytes < OUTBOX_BATCH_BYTES && !(err = statement_row(r, s, "read the outbox", error))) {
+        if (*first_out == 0)
+            *first_out = sqlite3_column_int64(s, 0);
+        *last_out = sqlite3_column_int64(s, 0);
+        bytes += (size_t)sqlite3_column_int64(s, 1) + ENTRY_BYTES;
+    }
+    sqlite3_reset(s);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error) {
+    int64_t first = 0, last = 0;
+    *number_out = 0;
+    lp_err err = next_range(r, &first, &last, error);
+    if (err || first == 0)
+        return err;
+    uint64_t number = outbox_last_batch(r) + 1;
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_ADD, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)number);
+    sqlite3_bind_int64(s, 2, first);
+    sqlite3_bind_int64(s, 3, last);
+    err = statement_run(r, s, "save", error);
+    if (!err)
+        err = replica_meta_put_int(r, "batch.last", (int64_t)number, error);
+    if (!err)
+        *number_out = number;
+    return err;
+}
+
+/* One row of table batch; LP_NOT_FOUND if there is none. */
+static lp_err batch_range(replica *r, uint64_t number, int64_t *first_out, int64_t *last_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_GET, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)number);
+    lp_err err = statement_row(r, s, "read the outbox", error);
+    if (err)
+        return err;
+    *first_out = sqlite3_column_int64(s, 0);
+    *last_out = sqlite3_column_int64(s, 1);
+    sqlite3_reset(s);
+    return LP_OK;
+}
+
+lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error) {
+    *number_out = 0;
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_NEXT, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)after);
+    lp_err err = statement_row(r, s, "read the outbox", error);
+    if (err)
+        return err == LP_NOT_FOUND ? LP_OK : err;
+    *number_out = (uint64_t)sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return LP_OK;
+}
+
+lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error) {
+    int64_t first, last;
+    *count_out = 0;
+    lp_err err = batch_range(r, number, &first, &last, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, LP_CORRUPT, "a batch of the outbox is gone; run leadpool doctor");
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_RANGE, error);
+    if (!s)
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, first);
+    sqlite3_bind_int64(s, 2, last);
+    changes_writer w;
+    changes_init(&w);
+    while (!(err = statement_row(r, s, "read the outbox", error))) {
+        lp_id id = {{0}};
+        uint32_t count = (uint32_t)sqlite3_column_int64(s, 7);
+        id_from_span(column_span(s, 3), &id);
+        changes_begin(&w);
+        change_put_packed(&w, column_span(s, 8), count);
+        changes_end(&w, (uint32_t)sqlite3_column_int64(s, 2), &id, column_stamp(s, 4), column_stamp(s, 5),
+                    sqlite3_column_int64(s, 6));
+        *count_out += count;
+    }
+    sqlite3_reset(s);
+    if (err == LP_NOT_FOUND)
+        err = changes_finish(&w, out, error);
+    changes_fini(&w);
+    return err;
+}
+
+/* ---- verdicts ---- */
+
+static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reason, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_REFUSED_ADD, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    bind_stamp(s, 2, change->stamp);
+    sqlite3_bind_int64(s, 3, change->field);
+    sqlite3_bind_text(s, 4, change->key.size ? (const char *)change->key.data : "", (int)change->key.size, SQLITE_STATIC);
+    bind_span(s, 5, change->value);
+    sqlite3_bind_text(s, 6, reason.size ? (const char *)reason.data : "", (int)reason.size, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 7, replica_now_ms(r));
+    return statement_run(r, s, "save", error);
+}
+
+/* Walks the verdicts of a batch beside its entries: both are in order. */
+typedef struct judge {
+    wire_reader verdicts;
+    uint32_t left;
+    verdict next;
+    bool has_next;
+} judge;
+
+static void advance(judge *j) {
+    j->has_next = j->left > 0 && verdict_take(&j->verdicts, &j->next);
+    if (j->left > 0)
+        j->left--;
+}
+
+static verdict_kind judge_change(judge *j, uint32_t set, int32_t field, span *reason_out) {
+    while (j->has_next && (j->next.set < set || (j->next.set == set && j->next.field >= 0 && j->next.field < field)))
+        advance(j);
+    if (!j->has_next || j->next.set != set || (j->next.field != field && j->next.field != -1))
+        return VERDICT_APPLIED;
+    *reason_out = j->next.reason;
+    return j->next.kind;
+}
+
+static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_kind kind, span reason,
+                            outbox_outcome *outcome, lp_error *error) {
+    outcome->pushed++;
+    switch (kind) {
+    case VERDICT_APPLIED:
+        return layers_apply(r, l, change, error);
+    case VERDICT_REFUSED:
+        outcome->refused++;
+        outcome->refused_id = l->visible.id;
+        return keep_refused(r, l->rid, change, reason, error);
+    case VERDICT_LOST:
+    case VERDICT_RECEIVED:
+        outcome->lost += kind == VERDICT_LOST;
+        break;
+    }
+    return LP_OK;
+}
+
+static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *j, outbox_outcome *outcome,
+                           lp_error *error) {
+    layers l;
+    wire_reader from = open_entry(e, index);
+    reg change;
+    lp_err err = layers_open_rid(r, e->list[index].rid, &l, error);
+    for (int32_t field = 0; !err && from.at < from.end && change_unpack(&from, &change); field++) {
+        span reason = {0};
+        change.stamp = e->list[index].at;
+        change.base = e->list[index].base;
+        verdict_kind kind = judge_change(j, index, field, &reason);
+        err = settle_change(r, &l, &change, kind, reason, outcome, error);
+    }
+    if (!err)
+        err = layers_settle(r, &l, error);
+    layers_close(&l);
+    return err;
+}
+
+/* Takes the batch out of the tables and into memory. */
+static lp_err take_batch(replica *r, uint64_t number, entries *e, lp_error *error) {
+    int64_t first, last;
+    lp_err err = batch_range(r, number, &first, &last, error);
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_RANGE, error);
+    if (!s)
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, first);
+    sqlite3_bind_int64(s, 2, last);
+    while (!(err = statement_row(r, s, "read the outbox", error))) {
+        entry found = {.rid = sqlite3_column_int64(s, 1), .at = column_stamp(s, 4), .base = column_stamp(s, 5)};
+        if ((err = keep_entry(e, &found, column_span(s, 8), error)))
+            return err;
+    }
+    if (err != LP_NOT_FOUND || !(s = statement(r, STATEMENT_OUTBOX_DROP_RANGE, error)))
+        return err == LP_NOT_FOUND ? LP_IO : err;
+    sqlite3_bind_int64(s, 1, first);
+    sqlite3_bind_int64(s, 2, last);
+    err = statement_run(r, s, "save", error);
+    if (err || !(s = statement(r, STATEMENT_BATCH_DROP, error)))
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)number);
+    return statement_run(r, s, "save", error);
+}
+
+lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error) {
+    buf bytes = {0};
+    entries e = {.bytes = &bytes};
+    judge j = {.verdicts = wire_open(verdicts)};
+    *outcome_out = (outbox_outcome){0};
+    j.left = verdicts.size ? wire_array(&j.verdicts) : 0;
+    advance(&j);
+    lp_err err = take_batch(r, number, &e, error);
+    for (uint32_t i = 0; !err && i < e.count; i++)
+        err = settle_entry(r, &e, i, &j, outcome_out, error);
+    if (!err && j.verdicts.failed)
+        err = err_set(error, LP_PROTOCOL, "the server's verdicts are malformed");
+    free(e.list);
+    buf_fini(&bytes);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}

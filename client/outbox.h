@@ -1,0 +1,56 @@
+/* outbox.h - changes made here that the server has not acknowledged yet.
+ *
+ * Why: a write must succeed with the network down, and must reach the server exactly as if it had been sent at once. The
+ * queue lives in the replica's own file, so "written" and "queued" commit together.
+ *
+ * An entry is what one transaction did to one record on one base. Freezing cuts the next entries off as a numbered batch;
+ * a frozen batch never changes, so that sending it again sends the same bytes (wire: change.h).
+ *
+ * Invariants:
+ *   (1) A change is in the outbox if and only if it is local and unacknowledged.
+ *   (2) The order of the outbox is the order of commit; every frozen entry stands before every unfrozen one.
+ *   (3) Unfrozen changes of one register coalesce: at most one of them is there, with the first one's base.
+ *   (4) Settling a batch twice is harmless.
+ * Everything here runs inside the caller's write transaction unless said otherwise. */
+#ifndef CLIENT_OUTBOX_H
+#define CLIENT_OUTBOX_H
+
+#include "client/replica.h"
+
+#define OUTBOX_BATCH_BYTES (384 * 1024) /**< a batch is closed when it has reached this */
+
+/** Appends changes of one record made under `at`, one entry per base. */
+lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error);
+/** Takes the registers in `changes` out of the record's unfrozen entries; their bases become those of the new changes. */
+lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp_error *error);
+
+/** Calls `each` for every change the outbox holds of a record, oldest first. Keys and values borrow from `bytes_out`, which has to be
+ *  empty and must then outlive them. */
+lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void *ctx, const reg *change, lp_error *error),
+                   void *ctx, lp_error *error);
+
+/** Freezes the next entries as a batch; *number_out is 0 if there are none. */
+lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error);
+/** The first frozen batch with a number above `after`; 0 if there is none. Outside a transaction too. */
+lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
+/** Appends a frozen batch's changes (change.h) to `out`. *count_out: changes in it. Outside a transaction too. */
+lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error);
+
+/** What became of a batch. */
+typedef struct outbox_outcome {
+    uint64_t pushed, lost, refused;
+    lp_id refused_id; /**< a record with a refused change; nil if none */
+} outbox_outcome;
+/** Carries out the server's verdicts (page.h) on a batch and removes it. An unknown batch is left alone: it was settled before. */
+lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error);
+
+/** The device's clock was off by `delta_ms`: unfreezes every batch above `high` and moves the stamps of all that is unacked, bases that
+ *  name them included, keeping their order. */
+lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, lp_error *error);
+
+/** Highest batch number ever frozen. Outside a transaction too. */
+uint64_t outbox_last_batch(replica *r);
+/** True if something waits to be frozen or acknowledged. Outside a transaction too. */
+lp_err outbox_pending(replica *r, bool *pending_out, lp_error *error);
+
+#endif

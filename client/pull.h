@@ -1,0 +1,24 @@
+/* pull.h - pages into the replica: rows, cursor and digest move in one transaction. */
+#ifndef CLIENT_PULL_H
+#define CLIENT_PULL_H
+
+#include "client/replica.h"
+#include "proto/page.h"
+
+/** What a page brought. */
+typedef struct pull_outcome {
+    uint64_t changes;  /**< in the page */
+    uint32_t records;  /**< whose visible value changed */
+    lp_id record;      /**< the last of them */
+    bool diverged;     /**< the server's digest at the page's end is not this replica's */
+} pull_outcome;
+
+/** Applies one page, in the caller's write transaction. Errors: LP_PROTOCOL, those of the replica. */
+lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error);
+
+/** Appends the cursors of all scopes this replica holds (page.h); *known_out is false if it knows of none yet. */
+lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
+/** Takes note of the scopes the server named (an array of texts). In a write transaction. */
+lp_err pull_scopes(replica *r, span scopes, lp_error *error);
+
+#endif

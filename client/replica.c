@@ -1,0 +1,428 @@
+/* replica.c - opening, migrating and transactions of the file on a device; see replica.h. */
+#include "client/replica.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/fields.h"
+#include "client/search.h"
+#include "client/statements.h"
+#include "proto/err.h"
+#include "proto/schema.h"
+#include "proto/wire.h"
+
+#define APPLICATION_ID 0x4c505231 /* "LPR1" */
+#define SCHEMA_VERSION 1
+#define CHECKPOINT_PAGES 1000
+#define BUSY_MS 5000
+
+lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
+    int rc = r->db ? sqlite3_extended_errcode(r->db) : SQLITE_NOMEM;
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return err_set(error, LP_FULL, "cannot %s: no space left on the device; free some space and try again", what);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(error, LP_BUSY, "cannot %s: another program is using the replica; try again", what);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_set(error, LP_CORRUPT, "cannot %s: the replica is damaged; keep the file and join again", what);
+    case SQLITE_NOMEM:
+        return err_plain(error, LP_NOMEM);
+    case SQLITE_READONLY:
+        return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights", what);
+    default:
+        return err_set(error, LP_IO, "cannot %s: %s", what, r->db ? sqlite3_errmsg(r->db) : "no database");
+    }
+}
+
+static lp_err run_sql(replica *r, const char *sql, const char *what, lp_error *error) {
+    return sqlite3_exec(r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? LP_OK : replica_sql_error(r, what, error);
+}
+
+/* ---- schema ---- */
+
+static const char schema_sql[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+                                 "CREATE TABLE outbox(oseq INTEGER PRIMARY KEY AUTOINCREMENT, rid INTEGER NOT NULL, stamp BLOB NOT NULL,"
+                                 " base BLOB NOT NULL, skew_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+                                 " count INTEGER NOT NULL, body BLOB NOT NULL);"
+                                 "CREATE INDEX outbox_rid ON outbox(rid);"
+                                 "CREATE TABLE batch(number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);"
+                                 "CREATE TABLE refused(rid INTEGER NOT NULL, stamp BLOB NOT NULL, field INTEGER NOT NULL,"
+                                 " key TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);"
+                                 "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL);"
+                                 "CREATE INDEX past_rid ON past(rid);"
+                                 "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);";
+
+static void put_record_table(buf *sql) {
+    const char *type;
+    char text[80];
+    buf_append_span(sql, span_text("CREATE TABLE record(rid INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL,"
+                                   " deleted INTEGER NOT NULL, unsent INTEGER NOT NULL, body BLOB NOT NULL, stamps BLOB NOT NULL,"
+                                   " server_body BLOB, server_stamps BLOB"));
+    for (uint32_t i = 0; fields_column(i, &type); i++) {
+        sqlite3_snprintf(sizeof text, text, ", %s %s", fields_column(i, &type), type);
+        buf_append_span(sql, span_text(text));
+    }
+    buf_append_span(sql, span_text(");CREATE INDEX record_kind ON record(kind, deleted);"));
+    buf_append_byte(sql, 0);
+}
+
+static lp_err create_tables(replica *r, lp_error *error) {
+    buf sql = {0};
+    put_record_table(&sql);
+    lp_err err = sql.failed ? err_plain(error, LP_NOMEM)
+                            : run_sql(r, (const char *)sql.data, "create the replica's tables", error);
+    buf_fini(&sql);
+    if (!err)
+        err = run_sql(r, schema_sql, "create the replica's tables", error);
+    if (!err)
+        err = run_sql(r, search_schema_sql(), "create the search index", error);
+    return err;
+}
+
+static int64_t pragma_int(replica *r, const char *sql) {
+    sqlite3_stmt *s;
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(r->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return value;
+}
+
+/* Brings a file of any earlier version to this one, in one transaction. */
+static lp_err migrate(replica *r, bool create, lp_error *error) {
+    int64_t application = pragma_int(r, "PRAGMA application_id");
+    int64_t version = pragma_int(r, "PRAGMA user_version");
+    if (application < 0 || version < 0)
+        return replica_sql_error(r, "open the replica", error);
+    bool empty = application == 0 && version == 0 && pragma_int(r, "SELECT count(*) FROM sqlite_schema") == 0;
+    if (!empty && application != APPLICATION_ID)
+        return err_set(error, LP_CORRUPT, "the file is not a leadpool replica; give another --replica");
+    if (version > SCHEMA_VERSION)
+        return err_set(error, LP_VERSION, "the replica was made by a newer version of leadpool; update this one");
+    if (version == SCHEMA_VERSION)
+        return LP_OK;
+    if (!create)
+        return err_set(error, LP_NOT_FOUND, "the replica is empty; join with an invitation first");
+    char stamp_sql[96];
+    sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID,
+                     SCHEMA_VERSION);
+    lp_err err = run_sql(r, "BEGIN IMMEDIATE", "open the replica", error);
+    if (!err)
+        err = create_tables(r, error);
+    if (!err)
+        err = run_sql(r, stamp_sql, "open the replica", error);
+    if (!err)
+        err = run_sql(r, "COMMIT", "open the replica", error);
+    if (err)
+        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    return err;
+}
+
+/* ---- open and close ---- */
+
+/* Told by SQLite after every commit; replaces the automatic checkpoint, which would run without the lock. */
+static int note_wal(void *ctx, sqlite3 *db, const char *name, int pages) {
+    replica *r = ctx;
+    (void)db;
+    (void)name;
+    r->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static lp_err open_database(replica *r, const char *path, bool create, lp_error *error) {
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    if (sqlite3_open_v2(path, &r->db, flags, NULL) != SQLITE_OK) {
+        if (!create && (sqlite3_errcode(r->db) & 0xff) == SQLITE_CANTOPEN)
+            return err_set(error, LP_NOT_FOUND, "there is no replica at %s; join with an invitation first", path);
+        return replica_sql_error(r, "open the replica", error);
+    }
+    sqlite3_busy_timeout(r->db, BUSY_MS);
+    sqlite3_extended_result_codes(r->db, 1);
+    sqlite3_wal_hook(r->db, note_wal, r);
+    lp_err err = run_sql(r,
+                         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                         "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000",
+                         "open the replica", error);
+    return err ? err : search_register(r->db, error);
+}
+
+lp_err replica_open(const char *path, bool create, const lp_env *env, const replica_lock *lock, replica **replica_out,
+                    lp_error *error) {
+    replica *r = calloc(1, sizeof *r);
+    if (!r)
+        return err_plain(error, LP_NOMEM);
+    r->env = env;
+    r->lock = lock;
+    lp_err err = lock ? lock->acquire(lock->ctx, error) : LP_OK;
+    bool locked = !err && lock;
+    if (!err)
+        err = open_database(r, path, create, error);
+    if (!err)
+        err = migrate(r, create, error);
+    if (locked)
+        lock->release(lock->ctx);
+    if (!err)
+        err = statements_open(r, error);
+    if (!err)
+        err = replica_identify(r, error);
+    if (err) {
+        replica_close(r);
+        return err;
+    }
+    *replica_out = r;
+    return LP_OK;
+}
+
+void replica_close(replica *r) {
+    if (!r)
+        return;
+    if (r->writing)
+        replica_rollback(r);
+    statements_close(r);
+    digester_free(r->digester);
+    /* Closing the last connection checkpoints by itself: that is a checkpoint like any other and wants the lock. */
+    bool locked = r->lock && r->lock->acquire(r->lock->ctx, NULL) == LP_OK;
+    sqlite3_close_v2(r->db);
+    if (locked)
+        r->lock->release(r->lock->ctx);
+    free(r);
+}
+
+lp_err replica_identify(replica *r, lp_error *error) {
+    buf pool = {0};
+    buf staff = {0};
+    lp_err err = replica_meta(r, "pool.id", &pool, error);
+    if (!err)
+        err = replica_meta(r, "staff.id", &staff, error);
+    if (err == LP_NOT_FOUND) {
+        err = LP_OK;
+        goto out;
+    }
+    if (err)
+        goto out;
+    r->clock.author = (uint32_t)replica_meta_int(r, "device.number", 0);
+    if (!id_from_span(buf_span(&pool), &r->pool) || !id_from_span(buf_span(&staff), &r->person) || !r->clock.author) {
+        err = err_set(error, LP_CORRUPT, "the replica does not say whose it is; keep the file and join again");
+        goto out;
+    }
+    digester_free(r->digester);
+    r->digester = NULL;
+    err = digester_new(&r->pool, &r->digester, error);
+out:
+    buf_fini(&pool);
+    buf_fini(&staff);
+    return err;
+}
+
+int64_t replica_now_ms(replica *r) {
+    return r->env->wall_ms(r->env->ctx) + replica_meta_int(r, "clock.offset_ms", 0);
+}
+
+/* ---- transactions ---- */
+
+static const char *const digest_keys[] = {NULL, "digest.1", "digest.2"};
+
+static lp_err read_shared(replica *r, lp_error *error) {
+    r->clock.last = (uint64_t)replica_meta_int(r, "clock.last", 0);
+    for (int scope = SCOPE_SETUP; scope <= SCOPE_POOL; scope++) {
+        buf value = {0};
+        lp_err err = replica_meta(r, digest_keys[scope], &value, error);
+        bool ok = err == LP_NOT_FOUND ? digest_unpack((span){0}, &r->digests[scope])
+                                      : !err && digest_unpack(buf_span(&value), &r->digests[scope]);
+        buf_fini(&value);
+        if (!ok)
+            return err && err != LP_NOT_FOUND ? err : err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
+    }
+    return LP_OK;
+}
+
+static lp_err write_shared(replica *r, lp_error *error) {
+    lp_err err = replica_meta_put_int(r, "clock.last", (int64_t)r->clock.last, error);
+    for (int scope = SCOPE_SETUP; !err && scope <= SCOPE_POOL; scope++) {
+        uint8_t bytes[DIGEST_BYTES];
+        digest_pack(r->digests[scope], bytes);
+        err = replica_meta_put(r, digest_keys[scope], span_of(bytes, sizeof bytes), error);
+    }
+    return err;
+}
+
+lp_err replica_begin(replica *r, lp_error *error) {
+    lp_err err = r->lock ? r->lock->acquire(r->lock->ctx, error) : LP_OK;
+    if (err)
+        return err;
+    err = run_sql(r, "BEGIN IMMEDIATE", "write to the replica", error);
+    r->writing = !err;
+    if (!err)
+        err = read_shared(r, error);
+    if (err)
+        replica_rollback(r);
+    return err;
+}
+
+lp_err replica_commit(replica *r, lp_error *error) {
+    lp_err err = r->touched ? write_shared(r, error) : LP_OK;
+    if (!err)
+        err = run_sql(r, "COMMIT", "save", error);
+    if (err) {
+        replica_rollback(r);
+        return err;
+    }
+    r->writing = false;
+    r->touched = false;
+    if (r->lock)
+        r->lock->release(r->lock->ctx);
+    return LP_OK;
+}
+
+void replica_rollback(replica *r) {
+    if (r->writing)
+        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    r->writing = false;
+    r->touched = false;
+    if (r->lock)
+        r->lock->release(r->lock->ctx);
+}
+
+void replica_checkpoint(replica *r) {
+    if (r->wal_pages < CHECKPOINT_PAGES || (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK))
+        return;
+    sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    r->wal_pages = 0;
+    if (r->lock)
+        r->lock->release(r->lock->ctx);
+}
+
+/* ---- meta ---- */
+
+static sqlite3_stmt *find_meta(replica *r, const char *key, lp_err *err_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_META_GET, error);
+    if (!s) {
+        *err_out = LP_IO;
+        return NULL;
+    }
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    *err_out = statement_row(r, s, "read the replica", error);
+    return *err_out ? NULL : s;
+}
+
+lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error) {
+    lp_err err;
+    sqlite3_stmt *s = find_meta(r, key, &err, error);
+    if (!s)
+        return err;
+    buf_append_span(value_out, column_span(s, 0));
+    sqlite3_reset(s);
+    return value_out->failed ? err_plain(error, LP_NOMEM) : LP_OK;
+}
+
+int64_t replica_meta_int(replica *r, const char *key, int64_t absent) {
+    lp_err err;
+    sqlite3_stmt *s = find_meta(r, key, &err, NULL);
+    if (!s)
+        return absent;
+    int64_t value = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return value;
+}
+
+lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_META_PUT, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    bind_span(s, 2, value);
+    return statement_run(r, s, "save", error);
+}
+
+lp_err replica_meta_put_int(replica *r, const char *key, int64_t value, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_META_PUT, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, value);
+    return statement_run(r, s, "save", error);
+}
+
+/* ---- rows ---- */
+
+static lp_err read_row(replica *r, sqlite3_stmt *s, replica_row *row_out, lp_error *error) {
+    lp_err err = statement_row(r, s, "read the replica", error);
+    if (err)
+        return err;
+    *row_out = (replica_row){.rid = sqlite3_column_int64(s, 0),
+                             .kind = (uint32_t)sqlite3_column_int64(s, 2),
+                             .unsent = sqlite3_column_int(s, 3) != 0,
+                             .body = column_span(s, 4),
+                             .stamps = column_span(s, 5),
+                             .layered = sqlite3_column_type(s, 6) != SQLITE_NULL,
+                             .server_body = column_span(s, 6),
+                             .server_stamps = column_span(s, 7)};
+    if (!id_from_span(column_span(s, 1), &row_out->id))
+        return err_set(error, LP_CORRUPT, "a record of the replica has no id; keep the file and join again");
+    return LP_OK;
+}
+
+lp_err replica_load(replica *r, const lp_id *id, replica_row *row_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_ROW_BY_ID, error);
+    if (!s)
+        return LP_IO;
+    bind_span(s, 1, id_span(id));
+    return read_row(r, s, row_out, error);
+}
+
+lp_err replica_load_rid(replica *r, int64_t rid, replica_row *row_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_ROW_BY_RID, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    return read_row(r, s, row_out, error);
+}
+
+static lp_err mark_unindexed(replica *r, int64_t rid, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_UNINDEXED, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    return statement_run(r, s, "save", error);
+}
+
+lp_err replica_store(replica *r, int64_t rid, const replica_image *image, int64_t *rid_out, lp_error *error) {
+    buf packed[4] = {{0}};
+    const record *rec = image->visible;
+    lp_err err = record_pack(rec, &packed[0], &packed[1], error);
+    if (!err && image->server)
+        err = record_pack(image->server, &packed[2], &packed[3], error);
+    sqlite3_stmt *s = err ? NULL : statement(r, rid ? STATEMENT_ROW_PUT : STATEMENT_ROW_ADD, error);
+    if (!err && !s)
+        err = LP_IO;
+    if (!err) {
+        sqlite3_clear_bindings(s);
+        if (rid)
+            sqlite3_bind_int64(s, 1, rid);
+        bind_span(s, 2, id_span(&rec->id));
+        sqlite3_bind_int64(s, 3, rec->kind);
+        sqlite3_bind_int(s, 4, record_deleted(rec));
+        sqlite3_bind_int(s, 5, image->unsent);
+        bind_span(s, 6, buf_span(&packed[0]));
+        bind_span(s, 7, buf_span(&packed[1]));
+        if (image->server) {
+            bind_span(s, 8, buf_span(&packed[2]));
+            bind_span(s, 9, buf_span(&packed[3]));
+        }
+        if (fields_bind_columns(s, 10, rec) != SQLITE_OK)
+            err = replica_sql_error(r, "save", error);
+        else
+            err = statement_run(r, s, "save", error);
+    }
+    if (!err) {
+        int64_t stored = rid ? rid : sqlite3_last_insert_rowid(r->db);
+        if (rid_out)
+            *rid_out = stored;
+        err = mark_unindexed(r, stored, error);
+    }
+    for (int i = 0; i < 4; i++)
+        buf_fini(&packed[i]);
+    return err;
+}

@@ -1,0 +1,66 @@
+/* statements.h - the replica's prepared statements, each prepared when first used and kept. */
+#ifndef CLIENT_STATEMENTS_H
+#define CLIENT_STATEMENTS_H
+
+#include "client/replica.h"
+
+/* S(NAME, sql) */
+#define STATEMENTS(S)                                                                                                  \
+    S(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                               \
+    S(META_PUT, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value")   \
+    S(ROW_BY_ID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE id = ?1")   \
+    S(ROW_BY_RID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE rid = ?1") \
+    S(ROW_SETTLED, "UPDATE record SET unsent = 0, server_body = NULL, server_stamps = NULL WHERE rid = ?1")            \
+    S(UNINDEXED, "INSERT OR IGNORE INTO unindexed(rid) VALUES(?1)")                                                    \
+    S(PAST, "INSERT INTO past(rid, stamp, body) VALUES(?1, ?2, ?3)")                                                   \
+    S(OUTBOX_ADD, "INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    S(OUTBOX_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 ORDER BY oseq")                     \
+    S(OUTBOX_UNFROZEN_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2")            \
+    S(OUTBOX_SIZES, "SELECT oseq, length(body) FROM outbox WHERE oseq > ?1 ORDER BY oseq")                             \
+    S(OUTBOX_SHRINK, "UPDATE outbox SET count = ?2, body = ?3 WHERE oseq = ?1")                                        \
+    S(OUTBOX_DROP, "DELETE FROM outbox WHERE oseq = ?1")                                                               \
+    S(OUTBOX_DROP_RANGE, "DELETE FROM outbox WHERE oseq BETWEEN ?1 AND ?2")                                            \
+    S(OUTBOX_RANGE, "SELECT o.oseq, o.rid, r.kind, r.id, o.stamp, o.base, o.skew_ms, o.count, o.body FROM outbox o "   \
+                    "JOIN record r ON r.rid = o.rid WHERE o.oseq BETWEEN ?1 AND ?2 ORDER BY o.oseq")                   \
+    S(OUTBOX_RESTAMP, "UPDATE outbox SET stamp = ?2, base = ?3, skew_ms = ?4 WHERE oseq = ?1")                         \
+    S(BATCH_ADD, "INSERT INTO batch(number, first, last) VALUES(?1, ?2, ?3)")                                          \
+    S(BATCH_GET, "SELECT first, last FROM batch WHERE number = ?1")                                                    \
+    S(BATCH_NEXT, "SELECT number, first, last FROM batch WHERE number > ?1 ORDER BY number LIMIT 1")                   \
+    S(BATCH_DROP, "DELETE FROM batch WHERE number = ?1")                                                               \
+    S(BATCH_DROP_ABOVE, "DELETE FROM batch WHERE number > ?1")                                                         \
+    S(BATCH_LAST, "SELECT coalesce(max(last), 0) FROM batch")                                                          \
+    S(REFUSED_ADD, "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    S(COUNT_UNSENT, "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0) FROM outbox")                           \
+    S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
+    S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0")                                       \
+    S(COUNT_CONFLICTS, "SELECT count(*) FROM record WHERE kind = 5 AND deleted = 0 AND c_resolved IS NOT 1")
+
+typedef enum statement_name {
+#define S(NAME, sql) STATEMENT_##NAME,
+    STATEMENTS(S)
+#undef S
+    STATEMENT_ROW_ADD, /* generated: one parameter per column */
+    STATEMENT_ROW_PUT,
+    STATEMENT_COUNT
+} statement_name;
+
+/** Makes the cache of a replica whose `db` is open. Errors: LP_NOMEM. */
+lp_err statements_open(replica *r, lp_error *error);
+void statements_close(replica *r);
+
+/** The statement, reset and with its old bindings, or NULL after filling `error`. Reset it when done with its rows. */
+sqlite3_stmt *statement(replica *r, statement_name name, lp_error *error);
+
+/** Steps a statement that yields no row, and resets it. */
+lp_err statement_run(replica *r, sqlite3_stmt *s, const char *what, lp_error *error);
+/** Steps to the next row: LP_OK, or LP_NOT_FOUND (error untouched) at the end, which also resets it. */
+lp_err statement_row(replica *r, sqlite3_stmt *s, const char *what, lp_error *error);
+/** The one integer of a query without parameters. */
+lp_err statement_int(replica *r, statement_name name, int64_t *value_out, lp_error *error);
+
+void bind_span(sqlite3_stmt *s, int parameter, span bytes); /**< as a blob, borrowed until reset; empty is a zero-length blob */
+void bind_stamp(sqlite3_stmt *s, int parameter, stamp value); /**< as 12 bytes, copied */
+span column_span(sqlite3_stmt *s, int column);
+stamp column_stamp(sqlite3_stmt *s, int column); /**< none unless 12 bytes */
+
+#endif
