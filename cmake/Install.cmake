@@ -14,6 +14,7 @@ string(REPLACE " " ";" LEADPOOL_PRIVATE_LIBS_LIST "${LEADPOOL_PRIVATE_LIBS}")
 
 # The .pc file names its prefix relative to itself, so that a tree can be moved after installation.
 file(RELATIVE_PATH LEADPOOL_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+string(REGEX REPLACE "/$" "" LEADPOOL_PC_TO_PREFIX ${LEADPOOL_PC_TO_PREFIX})
 configure_file(cmake/leadpool.pc.in ${CMAKE_BINARY_DIR}/leadpool.pc @ONLY)
 configure_package_config_file(cmake/leadpoolConfig.cmake.in ${CMAKE_BINARY_DIR}/leadpoolConfig.cmake
     INSTALL_DESTINATION ${LEADPOOL_CMAKE_DIR} PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
