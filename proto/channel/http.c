@@ -82,8 +82,8 @@ struct http_head {
     size_t line_bytes; /* of the line being read, CR included */
     bool first_line_read;
     char version[VERSION_BYTES]; /* the last bytes of the first line so far, CR left out */
-    bool whole;        /* the empty line was reached */
-    int status;        /* of the first refusal */
+    bool whole;                  /* the empty line was reached */
+    int status;                  /* of the first refusal */
 };
 
 /* Always false, so that a callback can end in it. */

@@ -25,6 +25,8 @@ void tls_context_ticket(tls_context *context, buf *out);
 /** True if the channel's handshake resumed an earlier session. */
 bool channel_resumed(const channel *c);
 
+/** Thread: a server's context may serve channels on many threads at once; a client's keeps the newest ticket, so it and its
+ *  channels are for one thread at a time. */
 void tls_context_free(tls_context *context);
 
 /* One connection, for channel.c and the tests of this layer. Bytes for the network are appended to `network_out`. */

@@ -93,7 +93,8 @@ static void unpinned_server_is_untrusted(void **state) {
     tls_context *context = make_client(other, (span){0});
     pair p = make_pair(context, server_context);
     pump(&p, 1);
-    ends_assert_contains(log_text(&p.client_log), "failed UNTRUSTED the server's key is not the one in the invitation;");
+    ends_assert_contains(log_text(&p.client_log),
+                         "failed UNTRUSTED the server's key is not the one in the invitation;");
     ends_assert_contains(log_text(&p.server_log), "failed PROTOCOL");
     assert_int_equal(channel_send(p.client, 1, (span){0}, NULL), LP_CLOSED);
     free_pair(&p);
@@ -114,7 +115,8 @@ static void move_output(channel *from, channel *to) {
 }
 
 /* Runs the handshake by hand, because the binding is in the event. */
-static void bind_both(tls_context *context, uint8_t client_out[TLS_BINDING_BYTES], uint8_t server_out[TLS_BINDING_BYTES]) {
+static void bind_both(tls_context *context, uint8_t client_out[TLS_BINDING_BYTES],
+                      uint8_t server_out[TLS_BINDING_BYTES]) {
     channel_event event;
     pair p = make_pair(context, server_context);
     move_output(p.client, p.server);
@@ -260,7 +262,8 @@ static void messages_before_damage_are_delivered_first(void **state) {
     buf_append_span(&copy, SPAN_LITERAL("\x17\x03\x03\0\x20 this is not a sealed record at a"));
     channel_receive(p.server, buf_span(&copy));
     ends_events(p.server, &p.server_log);
-    ends_assert_contains(log_text(&p.server_log), "open\nmessage 80000001 good\nfailed PROTOCOL the TLS connection is damaged");
+    ends_assert_contains(log_text(&p.server_log),
+                         "open\nmessage 80000001 good\nfailed PROTOCOL the TLS connection is damaged");
     buf_fini(&copy);
     free_pair(&p);
     tls_context_free(context);

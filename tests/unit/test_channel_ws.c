@@ -20,7 +20,14 @@ static void append_frame(buf *out, unsigned first_byte, span payload) {
         const uint8_t length[3] = {bit | 126, (uint8_t)(payload.size >> 8), (uint8_t)payload.size};
         buf_append(out, length, sizeof length);
     } else {
-        const uint8_t length[9] = {bit | 127, 0, 0, 0, 0, 0, (uint8_t)(payload.size >> 16), (uint8_t)(payload.size >> 8),
+        const uint8_t length[9] = {bit | 127,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   (uint8_t)(payload.size >> 16),
+                                   (uint8_t)(payload.size >> 8),
                                    (uint8_t)payload.size};
         buf_append(out, length, sizeof length);
     }
@@ -231,8 +238,8 @@ static void our_frames_are_unmasked_and_minimal(void **state) {
 }
 
 #define UPGRADE(path, more)                                                                                            \
-    "GET " path " HTTP/1.1\r\nHost: hall.example:8443\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" more   \
-    "\r\n"
+    "GET " path                                                                                                        \
+    " HTTP/1.1\r\nHost: hall.example:8443\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" more "\r\n"
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define VERSION "Sec-WebSocket-Version: 13\r\n"
 #define PROTOCOL "Sec-WebSocket-Protocol: other, rep.sp.nanomsg.org\r\n"
@@ -256,7 +263,8 @@ static void upgrade_is_judged_by_all_its_headers(void **state) {
     assert_int_equal(judge(UPGRADE("/", VERSION PROTOCOL), NULL), 400);
     assert_int_equal(judge(UPGRADE("/", "Sec-WebSocket-Key: short\r\n" VERSION PROTOCOL), NULL), 400);
     assert_int_equal(judge(UPGRADE("/", KEY "Sec-WebSocket-Version: 8\r\n" PROTOCOL), NULL), 426);
-    assert_int_equal(judge("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" KEY VERSION PROTOCOL "\r\n", NULL), 400);
+    assert_int_equal(judge("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" KEY VERSION PROTOCOL "\r\n", NULL),
+                     400);
     assert_int_equal(judge("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", NULL), 0);
 }
 
