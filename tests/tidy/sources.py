@@ -108,47 +108,52 @@ def run(root):
     return failures
 
 
-PLANTED = [  # (path, text, part of the message that must appear; None: clean)
-    ("proto/a.c", '#include "client/replica.h"\n', "layer: proto/*"),
-    ("client/a.c", '#include "server/pool.h"\n', "layer: client/*"),
-    ("server/a.c", '#include "client/replica.h"\n', "layer: server/*"),
-    ("server/store/a.c", '#include "server/session.h"\n', "layer: server/store/*"),
-    ("client/cli/a.c", '#include "client/replica.h"\n', "layer: client/cli/*"),
-    ("include/leadpool/a.h", '#include "proto/buf.h"\n', "layer: include/*"),
-    ("client/session.c", "#include <nng/nng.h>\n", "fence: nng/nng.h"),
-    ("client/session.c", '#include "client/link.h"\n', "fence: client/link.h"),
-    ("proto/b.c", "#include <sqlite3.h>\n", "fence: sqlite3.h"),
-    ("client/link.c", "#include <sqlite3.h>\n", "may not be included here"),
-    ("server/session.c", "#include <pthread.h>\n", "fence: pthread.h"),
-    ("client/b.c", "#include <openssl/evp.h>\n", "fence: openssl/evp.h"),
-    ("server/c.c", "#include <msgpack.h>\n", "fence: msgpack.h"),
-    ("proto/c.c", "int f(void) {\n    return rand();\n}\n", "proto/c.c:2: banned: rand()"),
-    ("proto/d.c", "int64_t f(void) {\n    return time(NULL);\n}\n", "banned: time()"),
-    ("tests/unit/test_a.c", "void f(void) {\n    usleep(1);\n}\n", "banned: usleep()"),
-    ("server/d.c", "void f(char *a) {\n    strcpy(a, a);\n}\n", "banned: strcpy()"),
-    ("client/d.c", "int f(const char *a) {\n    return atoi(a);\n}\n", "banned: atoi()"),
-    ("proto/e.c", "\tint a;\n", "text: tab"),
-    ("proto/f.c", "int a; \n", "text: white space"),
-    ("proto/g.c", "int a;", "text: the last line"),
-    ("docs/h.md", "see /" + "home/me/x\n", "text: path of one machine"),
-    ("proto/ok.c", '#include "proto/buf.h"\n/* time( "rand(" */\nint f(env *e) {\n    return e->random(e) + runtime(2);\n}\n', None),
-    ("client/link_ok.c", '#include "leadpool/error.h"\nint f(void);\n', None),
+TEXT_PLANTED = [  # (path, text, part of the message that must appear; None: clean)
+    ("proto/a.c", "\tint a;\n", "text: tab"),
+    ("proto/b.c", "int a; \n", "text: white space"),
+    ("proto/c.c", "int a;", "text: the last line"),
+    ("docs/d.md", "see /" + "home/me/x\n", "text: path of one machine"),
+    ("tests/unit/test_a.c", "void f(void) {\n    usleep(1);\n}\n", "tests/unit/test_a.c:2: banned: usleep()"),
+    ("client/ok.c", '#include "leadpool/error.h"\n#include <sqlite3.h>\n', None),
+    ("proto/ok.c", '/* time( "rand(" */\nint f(env *e) {\n    return e->random(e) + runtime("time(");\n}\n', None),
     ("tests/unit/test_ok.c", '#include "server/pool.h"\n#include <sqlite3.h>\n', None),
 ]
 
 
+def planted():
+    """One violation of every row of every table, and TEXT_PLANTED."""
+    def name(pattern):
+        return pattern.replace("[ch]", "c").replace("*", "planted.c").replace("planted.c.c", "planted.c")
+
+    for files, allowed, _ in rules.LAYERS:
+        header = next(h for h in ("server/session.h", "client/replica.h", "proto/buf.h") if not h.startswith(tuple(allowed)))
+        yield name(files), f'#include "{header}"\n', f"layer: {files} may not include {header}"
+    for header, allowed, _ in rules.FENCES:
+        header = header.replace("*", "x.h").replace("x.h.h", "x.h")
+        path = next(p for p in ("proto/planted.c", "server/planted.c") if not matches(p, allowed))
+        yield path, f"#include <{header}>\n", f"fence: {header} belongs to"
+    for header, denied, _ in rules.UNFENCED_NOT:
+        for files in denied:
+            yield name(files), f"#include <{header.replace('*', '')}>\n", "may not be included here"
+    for calls, _, _ in rules.BANNED:
+        for call in calls:
+            yield "proto/planted.c", f"int f(void) {{\n    return {call}(0);\n}}\n", f"planted.c:2: banned: {call}()"
+    yield from TEXT_PLANTED
+
+
 def self_test():
-    wrong = []
-    for path, text, expected in PLANTED:
-        with tempfile.TemporaryDirectory() as root:
-            file = pathlib.Path(root, path)
-            file.parent.mkdir(parents=True)
-            file.write_text(text)
-            found = run(root)
-        ok = any(expected in f for f in found) if expected else not found
-        if not ok:
+    wrong, count = [], 0
+    for path, text, expected in planted():
+        count += 1
+        found = check(path, text)
+        if not (any(expected in f for f in found) if expected else not found):
             wrong.append(f"{path}: wanted {expected!r}, got {found}")
-    print(f"{len(PLANTED) - len(wrong)} of {len(PLANTED)} planted cases judged rightly")
+    with tempfile.TemporaryDirectory() as root:  # and once through a tree, as the real check goes
+        pathlib.Path(root, "proto").mkdir()
+        pathlib.Path(root, "proto/a.c").write_text('#include "client/replica.h"\n')
+        if len(run(root)) != 1:
+            wrong.append("the violation planted in a tree was not found")
+    print(f"{count - len(wrong)} of {count} planted cases judged rightly")
     return wrong
 
 
