@@ -17,7 +17,8 @@
 
 #define HTTP_HEAD_BYTES_MAX (16 * 1024)
 
-/* F(member, header name in lower case, bytes with NUL, lines may be joined by commas): every header that is looked at. */
+/* F(member, header name in lower case, bytes with NUL, lines may be joined by commas): every header that is looked
+ * at. */
 #define HTTP_FIELDS(F)                                                                                                 \
     F(host, "host", 256, false)                                                                                        \
     F(origin, "origin", 256, false)                                                                                    \
@@ -45,8 +46,8 @@ typedef struct http_head http_head;
 http_head *http_head_new(void);
 void http_head_free(http_head *h);
 
-/** Reads on. `used_out`: bytes that belong to the head. Returns 0 (wants more), 200 (the head is whole and sound) or the
- *  status of a refusal. Not to be called again after that. */
+/** Reads on. `used_out`: bytes that belong to the head. Returns 0 (wants more), 200 (the head is whole and sound) or
+ *  the status of a refusal. Not to be called again after that. */
 int http_head_read(http_head *h, span bytes, size_t *used_out);
 /** The request of a head that answered 200. Borrowed. */
 const http_request *http_head_request(const http_head *h);

@@ -7,7 +7,8 @@
  * A request id without the high bit is the hop of a nanomsg device, the real id comes after it. Devices are refused: a
  * channel keeps one id only, and TLS ends at the channel anyway.
  *
- * Invariants: a message is taken whole or not at all; a length over the limit is refused before its bytes are waited for.
+ * Invariants: a message is taken whole or not at all; a length over the limit is refused before its bytes are waited
+ * for.
  * Thread: any. */
 #ifndef PROTO_CHANNEL_SP_H
 #define PROTO_CHANNEL_SP_H

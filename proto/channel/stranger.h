@@ -1,7 +1,7 @@
 /* stranger.h - a sentence about a peer whose first bytes are not ours.
  *
- * Why: in an exhibition hall the usual reason for "cannot sync" is a captive portal or a wrong port. The first bytes tell
- * which, and the rep can act on it. Thread: any. */
+ * Why: in an exhibition hall the usual reason for "cannot sync" is a captive portal or a wrong port. The first bytes
+ * tell which, and the rep can act on it. Thread: any. */
 #ifndef PROTO_CHANNEL_STRANGER_H
 #define PROTO_CHANNEL_STRANGER_H
 

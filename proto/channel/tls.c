@@ -1,5 +1,5 @@
-/* tls.c - TLS 1.3 by OpenSSL over memory BIOs; see tls.h. Longer than its neighbours because with proto/crypto.c it is the
- * only file that may include OpenSSL: contexts first, then sessions, then making an identity.
+/* tls.c - TLS 1.3 by OpenSSL over memory BIOs; see tls.h. Longer than its neighbours because with proto/crypto.c it
+ * is the only file that may include OpenSSL: contexts first, then sessions, then making an identity.
  *
  * Invariants:
  *   (1) Before a handshake ends OpenSSL is given at most TLS_HANDSHAKE_BYTES_MAX bytes, whatever lengths they promise.

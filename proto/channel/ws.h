@@ -1,9 +1,10 @@
-/* ws.h - WebSocket (RFC 6455), server side, as nng's browsers speak it: subprotocol rep.sp.nanomsg.org, each binary message
- * a 4-byte request id (high bit set) and the payload. Frames by wslay; messages are put together here, because wslay's own
- * assembly costs a block of memory per fragment and queues one pong per ping.
+/* ws.h - WebSocket (RFC 6455), server side, as nng's browsers speak it: subprotocol rep.sp.nanomsg.org, each binary
+ * message a 4-byte request id (high bit set) and the payload. Frames by wslay; messages are put together here, because
+ * wslay's own assembly costs a block of memory per fragment and queues one pong per ping.
  *
  * Invariants:
- *   (1) A message is at most body_bytes_max + 4 bytes over all its fragments; more is refused at the frame's first byte.
+ *   (1) A message is at most body_bytes_max + 4 bytes over all its fragments; more is refused at the frame's first
+ *       byte.
  *   (2) Of unanswered pings only the newest is answered (RFC 6455 section 5.5.3): a peer cannot make us queue pongs.
  *   (3) After WS_CLOSED or WS_FAILED nothing more is read.
  * Thread: one at a time. */
@@ -24,7 +25,8 @@ typedef enum ws_result { WS_MORE, WS_MESSAGE, WS_CLOSED, WS_FAILED } ws_result;
 
 /** True if the request asks for a WebSocket, well or badly. */
 bool ws_wanted(const http_request *request);
-/** Judges such a request: 101, or the status of its refusal. `origins`: NULL-terminated, or NULL for none beside Host. */
+/** Judges such a request: 101, or the status of its refusal. `origins`: NULL-terminated, or NULL for none beside
+ *  Host. */
 int ws_judge(const http_request *request, const char *const *origins);
 /** Appends the answer 101. Errors: LP_NOMEM. */
 lp_err ws_append_accept(buf *out, const http_request *request, lp_error *error);

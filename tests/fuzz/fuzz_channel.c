@@ -1,7 +1,8 @@
 /* fuzz_channel.c - arbitrary bytes in arbitrary pieces, to a plain server that welcomes browsers and to a plain client.
  *
- * The first byte chooses the end, the second seeds the pieces. Checked: what a peer costs stays within its bound, a failed or
- * closed channel says nothing more, a message comes only from an open channel, and output without our sending is bounded. */
+ * The first byte chooses the end, the second seeds the pieces. Checked: what a peer costs stays within its bound, a
+ * failed or closed channel says nothing more, a message comes only from an open channel, and output without our
+ * sending is bounded. */
 #include <stdlib.h>
 
 #include "proto/channel/channel.h"
