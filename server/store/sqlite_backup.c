@@ -12,18 +12,20 @@
 #include "server/store/files.h"
 #include "server/store/sqlite.h"
 
-#define PAGES_A_STEP 256
+#define PAGES_A_STEP 64
 
 static lp_err copy_pages(sql_conn *from, sql_conn *to, store_progress_fn progress, void *ctx, lp_error *error) {
     sqlite3_backup *copy = sqlite3_backup_init(to->db, "main", from->db, "main");
     if (!copy)
         return sql_failed(to, sqlite3_extended_errcode(to->db), error);
-    int result = SQLITE_OK;
+    int result;
     bool wanted = true;
-    while (wanted && (result = sqlite3_backup_step(copy, PAGES_A_STEP)) == SQLITE_OK) {
+    do {
+        result = sqlite3_backup_step(copy, PAGES_A_STEP);
         uint64_t total = (uint64_t)sqlite3_backup_pagecount(copy);
-        wanted = !progress || progress(ctx, total - (uint64_t)sqlite3_backup_remaining(copy), total);
-    }
+        if (progress && (result == SQLITE_OK || result == SQLITE_DONE))
+            wanted = progress(ctx, total - (uint64_t)sqlite3_backup_remaining(copy), total);
+    } while (wanted && result == SQLITE_OK);
     sqlite3_backup_finish(copy);
     if (!wanted)
         return err_set(error, LP_CLOSED, "the backup to %s was given up", to->path);

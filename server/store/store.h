@@ -14,7 +14,8 @@
  *   (3) Seqs are gap-free: take_seq within a rolled back transaction or savepoint gives its numbers back.
  *   (4) A reader's snapshot holds all rows with seq up to its own last_seq and none above.
  * Errors of every fallible slot: LP_IO, LP_FULL, LP_CORRUPT, LP_NOMEM, and those named. After an error inside a transaction the
- * caller rolls back. A commit that fails with LP_IO is indeterminate: the caller reopens and looks. */
+ * caller rolls back. A commit that fails has rolled back already; one that fails with LP_IO is indeterminate, and nothing
+ * begins any more: the caller reopens and looks. */
 #ifndef SERVER_STORE_H
 #define SERVER_STORE_H
 
@@ -80,7 +81,7 @@ typedef struct store_ops {
     lp_err (*open)(const char *path, bool create, store **store_out, lp_error *error);
     void (*close)(store *s); /**< no reader may be open; an open transaction is rolled back */
 
-    /* Writer, in a transaction. */
+    /* Writer, in a transaction. Callbacks must not call the store. */
     lp_err (*begin)(store *s, lp_error *error);
     lp_err (*commit)(store *s, lp_error *error);
     void (*rollback)(store *s);                     /**< the transaction, whatever its savepoints; also without one */
@@ -105,7 +106,7 @@ typedef struct store_ops {
     /** Documents whose key starts with `prefix`, in order of key. */
     lp_err (*each)(store *s, store_space space, span prefix, store_document_fn fn, void *ctx, lp_error *error);
 
-    /* Readers. */
+    /* Readers. Everything but snapshot needs one (asserted). A callback may use other slots of its reader, not the running one. */
     lp_err (*reader_open)(store *s, store_reader **reader_out, lp_error *error);
     void (*reader_close)(store_reader *r);
     /** Takes a snapshot of the last commit; the one before ends. */
@@ -121,7 +122,9 @@ typedef struct store_ops {
 
     /** Consistent copy of the last commit to the new file `path`, while others read and write. Errors: LP_EXISTS, LP_UNSUPPORTED. */
     lp_err (*backup)(store *s, const char *path, store_progress_fn progress, void *ctx, lp_error *error);
-    /** Checks the engine's own structures, row by row unpacking, seqs without gaps or doubles. Errors: LP_CORRUPT, naming the first damage. */
+    /** Checks the engine's own structures, row by row unpacking, the counts, no seq twice among rows or among history or above
+     *  last_seq. (A number may be in neither: a change set history held already keeps the one it was given.)
+     *  Errors: LP_CORRUPT, naming the first damage, LP_CLOSED. */
     lp_err (*verify)(store_reader *r, store_progress_fn progress, void *ctx, lp_error *error);
 } store_ops;
 
