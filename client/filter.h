@@ -3,7 +3,7 @@
  * Nothing a person typed ever becomes part of the SQL text: field names are looked up and replaced by the schema's own,
  * everything else is bound. Comparisons are two-valued (an empty field never makes a term "unknown"), so `not` means not.
  *
- * Needs filter_register on the connection. Thread: one at a time. */
+ * Needs filter_register on the connection (search_register calls it). Thread: one at a time. */
 #ifndef CLIENT_FILTER_H
 #define CLIENT_FILTER_H
 

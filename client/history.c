@@ -134,7 +134,7 @@ static lp_err gather(replica *r, lp_log *log, int64_t rid, const char *sql,
         while (code == LP_OK && (step = sqlite3_step(statement)) == SQLITE_ROW)
             code = add_row(log, statement, error);
     if (code == LP_OK && step != SQLITE_DONE)
-        code = replica_sql_error(r, "the history of a record", error);
+        code = replica_sql_error(r, "read the history of a record", error);
     sqlite3_finalize(statement);
     return code;
 }
@@ -212,7 +212,7 @@ static lp_err find(replica *r, const lp_id *id, int64_t *rid_out, uint32_t *kind
         lp_id_format(id, text);
         code = err_set(error, LP_NOT_FOUND, "no record %s on this device; sync, or check the id", text);
     } else {
-        code = replica_sql_error(r, "a record", error);
+        code = replica_sql_error(r, "read a record", error);
     }
     sqlite3_finalize(statement);
     return code;

@@ -120,12 +120,25 @@ static void append_quoted(const run *r, buf *expression) {
         buf_append_byte(expression, '*');
 }
 
+/* A Latin word asked for whole as well as by its beginning: found either way, but Li ranks before Lisa. */
+static void append_word(const run *r, buf *expression) {
+    if (r->kind == RUN_CJK) {
+        append_quoted(r, expression);
+        return;
+    }
+    buf_append(expression, "(\"", 2);
+    buf_append_span(expression, r->text);
+    buf_append(expression, "\" OR ", 5);
+    append_quoted(r, expression);
+    buf_append_byte(expression, ')');
+}
+
 static void append_words(span folded, buf *expression) {
     run next;
     for (uint32_t i = 0; i < QUERY_RUNS_MAX && tokenizer_next_run(&folded, &next); i++) {
         if (i)
             buf_append(expression, " AND ", 5);
-        append_quoted(&next, expression);
+        append_word(&next, expression);
     }
 }
 

@@ -71,7 +71,7 @@ static lp_err read_rows(replica *r, sqlite3_stmt *statement, lp_rows *rows, lp_e
         if (code != LP_OK)
             return code;
     }
-    return step == SQLITE_DONE ? LP_OK : replica_sql_error(r, "the list of records", error);
+    return step == SQLITE_DONE ? LP_OK : replica_sql_error(r, "list the records", error);
 }
 
 lp_err query_list(replica *r, const lp_query *query, lp_rows **rows_out, lp_error *error) {
@@ -82,7 +82,7 @@ lp_err query_list(replica *r, const lp_query *query, lp_rows **rows_out, lp_erro
     if (code != LP_OK)
         goto out;
     if (clause_prepare(&c, r->db, &statement) != SQLITE_OK) {
-        code = replica_sql_error(r, "the list of records", error);
+        code = replica_sql_error(r, "list the records", error);
         goto out;
     }
     code = rows_new(rows_out, error);
@@ -111,7 +111,7 @@ lp_err query_count(replica *r, const lp_query *query, uint64_t *count_out, lp_er
     if (code != LP_OK)
         goto out;
     if (clause_prepare(&c, r->db, &statement) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW)
-        code = replica_sql_error(r, "the count of records", error);
+        code = replica_sql_error(r, "count the records", error);
     else
         *count_out = (uint64_t)sqlite3_column_int64(statement, 0);
 out:
@@ -136,7 +136,7 @@ lp_err query_get(replica *r, const lp_id *id, lp_record **record_out, lp_error *
         lp_id_format(id, text);
         code = err_set(error, LP_NOT_FOUND, "no record %s on this device; sync, or check the id", text);
     } else {
-        code = replica_sql_error(r, "a record", error);
+        code = replica_sql_error(r, "read a record", error);
     }
     sqlite3_finalize(statement);
     return code;
@@ -230,8 +230,8 @@ static lp_err read_refused(replica *r, sqlite3_stmt *statement, lp_rows *rows, l
             code = take_refused(&f, statement, error);
     }
     if (code == LP_OK)
-        code =
-            step == SQLITE_DONE ? finish_refusal(&f, rows, error) : replica_sql_error(r, "the refused changes", error);
+        code = step == SQLITE_DONE ? finish_refusal(&f, rows, error)
+                                   : replica_sql_error(r, "read the refused changes", error);
     refusal_clear(&f);
     return code;
 }
@@ -245,7 +245,7 @@ lp_err query_refused(replica *r, lp_rows **rows_out, lp_error *error) {
     if (code != LP_OK)
         return code;
     if (sqlite3_prepare_v2(r->db, sql, -1, &statement, NULL) != SQLITE_OK)
-        code = replica_sql_error(r, "the refused changes", error);
+        code = replica_sql_error(r, "read the refused changes", error);
     else
         code = read_refused(r, statement, *rows_out, error);
     sqlite3_finalize(statement);

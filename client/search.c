@@ -5,6 +5,7 @@
  * search_scrub. */
 #include "client/search.h"
 
+#include "client/filter.h"
 #include "client/match.h"
 #include "client/snapshot.h"
 #include "client/tokenizer.h"
@@ -17,7 +18,8 @@ const char *search_schema_sql(void) {
 }
 
 lp_err search_register(sqlite3 *db, lp_error *error) {
-    return tokenizer_register(db, error);
+    lp_err code = tokenizer_register(db, error);
+    return code == LP_OK ? filter_register(db, error) : code;
 }
 
 /* ---- keeping the index ---- */
@@ -30,7 +32,7 @@ static lp_err run_sql(replica *r, const char *sql, int64_t rid, lp_error *error)
         code = sqlite3_bind_int64(statement, 1, rid);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    lp_err result = code == SQLITE_DONE ? LP_OK : replica_sql_error(r, "the search index", error);
+    lp_err result = code == SQLITE_DONE ? LP_OK : replica_sql_error(r, "bring the search index up to date", error);
     sqlite3_finalize(statement);
     return result;
 }
@@ -129,19 +131,19 @@ static lp_err index_record(indexer *x, int64_t rid, lp_error *error) {
     buf_clear(&x->other);
     int step = step_rid(x->load, rid);
     if (step != SQLITE_ROW && step != SQLITE_DONE)
-        return replica_sql_error(x->r, "the search index", error);
+        return replica_sql_error(x->r, "bring the search index up to date", error);
     x->gone |= step == SQLITE_DONE;
     lp_err code = step == SQLITE_ROW ? collect_texts(x, error) : LP_OK;
     sqlite3_reset(x->load);
     if (code != LP_OK)
         return code;
     if (step_rid(x->forget, rid) != SQLITE_DONE)
-        return replica_sql_error(x->r, "the search index", error);
+        return replica_sql_error(x->r, "bring the search index up to date", error);
     bool empty = x->names.size == 0 && x->other.size == 0;
     if (!empty && insert_texts(x, rid) != SQLITE_DONE)
-        return replica_sql_error(x->r, "the search index", error);
+        return replica_sql_error(x->r, "bring the search index up to date", error);
     if (step_rid(x->done, rid) != SQLITE_DONE)
-        return replica_sql_error(x->r, "the search index", error);
+        return replica_sql_error(x->r, "bring the search index up to date", error);
     return LP_OK;
 }
 
@@ -149,7 +151,7 @@ static lp_err index_record(indexer *x, int64_t rid, lp_error *error) {
 static lp_err next_waiting(indexer *x, int64_t *rid_out, bool *none_out, lp_error *error) {
     sqlite3_reset(x->next);
     if (sqlite3_step(x->next) != SQLITE_ROW)
-        return replica_sql_error(x->r, "the search index", error);
+        return replica_sql_error(x->r, "bring the search index up to date", error);
     *none_out = sqlite3_column_type(x->next, 0) == SQLITE_NULL;
     *rid_out = sqlite3_column_int64(x->next, 0);
     sqlite3_reset(x->next);
@@ -169,7 +171,7 @@ static lp_err index_waiting(indexer *x, uint32_t max_records, bool *done_out, lp
 
 static lp_err catch_up(replica *r, uint32_t max_records, bool *done_out, lp_error *error) {
     indexer x = {.r = r};
-    lp_err code = prepare(&x) ? LP_OK : replica_sql_error(r, "the search index", error);
+    lp_err code = prepare(&x) ? LP_OK : replica_sql_error(r, "bring the search index up to date", error);
     if (code == LP_OK)
         code = index_waiting(&x, max_records, done_out, error);
     indexer_fini(&x);
@@ -183,7 +185,7 @@ static lp_err is_waiting(replica *r, bool *waiting_out, lp_error *error) {
         sqlite3_step(statement) == SQLITE_ROW)
         *waiting_out = sqlite3_column_int(statement, 0) != 0;
     else
-        code = replica_sql_error(r, "the search index", error);
+        code = replica_sql_error(r, "bring the search index up to date", error);
     sqlite3_finalize(statement);
     return code;
 }
@@ -249,7 +251,7 @@ static lp_err find(replica *r, const buf *expression, uint32_t limit, lp_rows *r
                 code = rows_append(rows, row, error);
         }
     if (code == LP_OK && step != SQLITE_DONE)
-        code = replica_sql_error(r, "the search", error);
+        code = replica_sql_error(r, "search", error);
     sqlite3_finalize(statement);
     return code;
 }

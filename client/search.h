@@ -14,7 +14,8 @@
 
 /** The index's tables as SQL, for the replica's schema. */
 const char *search_schema_sql(void);
-/** Gives a connection what the index needs; before any use of it. Errors: LP_UNSUPPORTED, LP_NOMEM. */
+/** Gives a connection what reads need, before any use of it: the index's tokenizer, and the functions of filter_register.
+ *  Errors: LP_UNSUPPORTED, LP_NOMEM. */
 lp_err search_register(sqlite3 *db, lp_error *error);
 
 /** lp_search; catches up first. limit 0: all. */
