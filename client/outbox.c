@@ -191,14 +191,17 @@ uint64_t outbox_last_batch(replica *r) {
     return (uint64_t)replica_meta_int(r, "batch.last", 0);
 }
 
-lp_err outbox_pending(replica *r, bool *pending_out, lp_error *error) {
-    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_SIZES, error);
+lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error) {
+    int64_t frozen;
+    *waiting_out = false;
+    lp_err err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_SIZES, error);
     if (!s)
-        return LP_IO;
-    sqlite3_bind_int64(s, 1, 0);
-    lp_err err = statement_row(r, s, "read the outbox", error);
+        return err ? err : LP_IO;
+    sqlite3_bind_int64(s, 1, frozen);
+    err = statement_row(r, s, "read the outbox", error);
     sqlite3_reset(s);
-    *pending_out = !err;
+    *waiting_out = !err;
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 

@@ -50,7 +50,7 @@ lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, lp_error *err
 
 /** Highest batch number ever frozen. Outside a transaction too. */
 uint64_t outbox_last_batch(replica *r);
-/** True if something waits to be frozen or acknowledged. Outside a transaction too. */
-lp_err outbox_pending(replica *r, bool *pending_out, lp_error *error);
+/** True if something waits to be frozen. Outside a transaction too. */
+lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error);
 
 #endif

@@ -74,6 +74,11 @@ lp_err replica_sql_error(replica *r, const char *what, lp_error *error);
 /** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. */
 void replica_checkpoint(replica *r);
 
+/** Open conflicts the replica knows of. */
+lp_err replica_count_conflicts(replica *r, int64_t *count_out, lp_error *error);
+/** Counts of lp_status: unsent, oldest_unsent_ms, refused, leads, conflicts, digest, identity, last_sync_ms. */
+lp_err replica_status(replica *r, lp_status *status, lp_error *error);
+
 /** meta documents; LP_NOT_FOUND (error untouched) if absent. Appended to `value_out`. */
 lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error);
 int64_t replica_meta_int(replica *r, const char *key, int64_t absent);

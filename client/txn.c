@@ -295,13 +295,13 @@ lp_err txn_commit(lp_txn *t, lp_error *error) {
 /* ---- restoring a conflict's loser ---- */
 
 static lp_err restore_into(lp_txn *t, const lp_id *conflict, const lp_record *found, lp_error *error) {
-    lp_value record = lp_record_value(found, "record");
+    lp_value of = lp_record_value(found, "record");
     lp_value field = lp_record_value(found, "field");
     lp_value key = lp_record_value(found, "key");
     lp_value lost = lp_record_value(found, "lost_value");
     lp_id id;
-    if (strcmp(lp_record_kind(found), "conflict") != 0 || record.type != LP_BYTES ||
-        !id_from_span(span_of(record.data, record.size), &id) || field.type != LP_INT)
+    if (strcmp(lp_record_kind(found), "conflict") != 0 || of.type != LP_BYTES ||
+        !id_from_span(span_of(of.data, of.size), &id) || field.type != LP_INT)
         return err_set(error, LP_INVALID, "the record is not a conflict; list them with leadpool conflicts");
     touched *rec;
     lp_err err = require_record(t, &id, &rec, error);

@@ -1,0 +1,85 @@
+/* join.c - becoming a device of a pool (session.h): the request, and the identity that comes back. */
+#include <string.h>
+
+#include "client/session.h"
+#include "proto/crypto.h"
+#include "proto/err.h"
+#include "proto/message.h"
+#include "proto/wire.h"
+
+/* A random value kept under `key`: made and stored durably once, so that asking again asks as the same device. */
+static lp_err keep_random(replica *r, const char *key, size_t size, buf *value_out, lp_error *error) {
+    lp_err err = replica_meta(r, key, value_out, error);
+    if (err != LP_NOT_FOUND)
+        return err;
+    uint8_t bytes[32];
+    r->env->random(r->env->ctx, bytes, size);
+    err = replica_begin(r, error);
+    if (!err && (err = replica_meta_put(r, key, span_of(bytes, size), error)))
+        replica_rollback(r);
+    else if (!err)
+        err = replica_commit(r, error);
+    buf_append(value_out, bytes, size);
+    return err;
+}
+
+lp_err client_join_request(replica *r, const uint8_t token[16], const char *label, buf *message_out, lp_error *error) {
+    buf seed = {0};
+    buf install = {0};
+    uint8_t key[CRYPTO_KEY_BYTES];
+    lp_err err = keep_random(r, "device.seed", CRYPTO_SEED_BYTES, &seed, error);
+    if (!err)
+        err = keep_random(r, "device.install", 16, &install, error);
+    if (!err)
+        err = crypto_public_key(seed.data, key, error);
+    if (!err) {
+        message join = {.number = MSG_JOIN,
+                        .version = PROTOCOL_VERSION,
+                        .token = span_of(token, 16),
+                        .public_key = span_of(key, sizeof key),
+                        .install = buf_span(&install),
+                        .label = span_text(label)};
+        err = message_encode(&join, message_out, error);
+    }
+    buf_fini(&seed);
+    buf_fini(&install);
+    return err;
+}
+
+static lp_err put_identity(replica *r, const message *m, lp_error *error) {
+    const struct {
+        const char *key;
+        span value;
+    } texts[] = {{"pool.id", m->pool},         {"pool.name", m->pool_name}, {"staff.id", m->staff},
+                 {"staff.name", m->staff_name}, {"role", m->role}};
+    lp_err err = replica_meta_put_int(r, "device.number", (int64_t)m->device, error);
+    for (size_t i = 0; !err && i < sizeof texts / sizeof texts[0]; i++)
+        err = replica_meta_put(r, texts[i].key, texts[i].value, error);
+    int64_t offset_ms = m->now_ms - r->env->wall_ms(r->env->ctx);
+    bool off = offset_ms > CLOCK_TOLERANCE_MS || offset_ms < -CLOCK_TOLERANCE_MS;
+    return err || !off ? err : replica_meta_put_int(r, "clock.offset_ms", offset_ms, error);
+}
+
+static lp_err refused(const message *m, lp_error *error) {
+    lp_err code = m->code == LP_EXPIRED || m->code == LP_VERSION ? (lp_err)m->code : LP_REFUSED;
+    if (m->number == MSG_BUSY)
+        code = LP_BUSY;
+    return err_set(error, code, "%.*s", (int)m->reason.size, m->reason.size ? (const char *)m->reason.data : "");
+}
+
+lp_err client_join_take(replica *r, span answer, lp_error *error) {
+    message m;
+    lp_err err = message_decode(answer, &m, error);
+    if (err)
+        return err;
+    if (m.number == MSG_REFUSED || m.number == MSG_BUSY || m.number == MSG_ERROR)
+        return refused(&m, error);
+    if (m.number != MSG_JOINED || m.pool.size != 16 || m.staff.size != 16 || m.device == 0 || m.device > UINT32_MAX)
+        return err_set(error, LP_PROTOCOL, "the server answered the request to join with nonsense; check the address");
+    err = replica_begin(r, error);
+    if (!err && (err = put_identity(r, &m, error)))
+        replica_rollback(r);
+    else if (!err)
+        err = replica_commit(r, error);
+    return err ? err : replica_identify(r, error);
+}

@@ -1,0 +1,658 @@
+/* session.c - the device's side of the protocol; see session.h for the diagram and the invariants.
+ *
+ * One pass of work, after every event: while the window has room, send the next batch; when the outbox is empty and nothing
+ * is in flight that could change it, ask for pages until every scope is read to its end; then wait for news, or be done. */
+#include "client/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/outbox.h"
+#include "client/pull.h"
+#include "proto/crypto.h"
+#include "proto/err.h"
+#include "proto/message.h"
+
+#define NEVER INT64_MAX
+#define PAGE_BYTES (512 * 1024)
+
+typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
+
+typedef struct request {
+    request_kind kind;
+    uint32_t id;
+    uint64_t batch;
+    uint64_t changes;
+} request;
+
+#define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
+
+struct client_session {
+    replica *replica;
+    lp_state state;
+    bool keep;
+    bool welcomed;      /* on this connection */
+    bool pulled;        /* every scope was read to its end since the last push */
+    bool progressed;    /* on this connection something was exchanged */
+    uint32_t next_id;
+    uint64_t sent;      /* highest batch sent on this connection */
+    request requests[REQUESTS_MAX];
+    uint32_t failures;  /* in a row */
+    int64_t deadline_ms;
+    int64_t next_attempt_ms;
+    uint8_t binding[64];
+    size_t binding_size;
+    char reason[LP_ERROR_MESSAGE_BYTES];
+    lp_sync_result result;
+};
+
+lp_err client_session_new(replica *r, client_session **session_out, lp_error *error) {
+    client_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_plain(error, LP_NOMEM);
+    s->replica = r;
+    s->deadline_ms = NEVER;
+    *session_out = s;
+    return LP_OK;
+}
+
+void client_session_free(client_session *s) {
+    free(s);
+}
+
+int64_t client_deadline_ms(const client_session *s) {
+    return s->deadline_ms;
+}
+
+lp_state client_state(const client_session *s) {
+    return s->state;
+}
+
+const char *client_reason(const client_session *s) {
+    return s->reason;
+}
+
+int64_t client_next_attempt_ms(const client_session *s) {
+    return s->next_attempt_ms;
+}
+
+void client_result(const client_session *s, lp_sync_result *result_out) {
+    uint64_t up = result_out->bytes_up, down = result_out->bytes_down;
+    *result_out = s->result;
+    result_out->bytes_up = up;
+    result_out->bytes_down = down;
+}
+
+static int64_t boot_ms(const client_session *s) {
+    return s->replica->env->boot_ms(s->replica->env->ctx);
+}
+
+/* ---- actions ---- */
+
+static client_action *add(client_actions *actions, client_action_kind kind) {
+    if (actions->count == CLIENT_ACTIONS_MAX)
+        return NULL;
+    client_action *a = &actions->list[actions->count++];
+    *a = (client_action){.kind = kind};
+    return a;
+}
+
+static void notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done) {
+    client_action *a = add(actions, CLIENT_NOTIFY);
+    if (!a)
+        return;
+    a->event = (lp_event){.kind = kind, .done = done};
+    if (id)
+        a->event.id = *id;
+}
+
+static void enter(client_session *s, client_actions *actions, lp_state state, const char *reason) {
+    bool changed = s->state != state;
+    s->state = state;
+    snprintf(s->reason, sizeof s->reason, "%s", reason);
+    if (changed)
+        notify(actions, LP_EVENT_STATE, NULL, 0);
+}
+
+static void drop_connection(client_session *s, client_actions *actions) {
+    add(actions, CLIENT_CLOSE);
+    memset(s->requests, 0, sizeof s->requests);
+    s->welcomed = false;
+}
+
+static void finish(client_session *s, client_actions *actions, lp_err err, const char *text) {
+    s->deadline_ms = NEVER;
+    client_action *a = add(actions, CLIENT_DONE);
+    if (a)
+        err_set(&a->error, err, "%s", text);
+}
+
+/* Ends for good: a person has to do something. */
+static void block(client_session *s, client_actions *actions, lp_err err, const char *text) {
+    drop_connection(s, actions);
+    enter(s, actions, LP_STATE_BLOCKED, text);
+    s->deadline_ms = NEVER;
+    s->next_attempt_ms = 0;
+    if (!s->keep)
+        finish(s, actions, err, text);
+}
+
+/* A uniformly random number of ms up to the bound of the present failure. */
+static int64_t backoff_ms(client_session *s) {
+    int64_t bound = CLIENT_BACKOFF_MIN_MS;
+    for (uint32_t i = 0; i < s->failures && bound < CLIENT_BACKOFF_MAX_MS; i++)
+        bound *= 2;
+    if (bound > CLIENT_BACKOFF_MAX_MS)
+        bound = CLIENT_BACKOFF_MAX_MS;
+    uint32_t random;
+    s->replica->env->random(s->replica->env->ctx, &random, sizeof random);
+    return (int64_t)(random % (uint64_t)(bound + 1));
+}
+
+/* Ends this connection; tries again later, or says so to who asked for one sync. */
+static void retry(client_session *s, client_actions *actions, lp_err err, const char *text, int64_t server_ms) {
+    drop_connection(s, actions);
+    bool again = s->keep || (s->progressed && err == LP_OFFLINE);
+    if (!again) {
+        enter(s, actions, LP_STATE_IDLE, text);
+        finish(s, actions, err, text);
+        return;
+    }
+    if (s->progressed)
+        s->failures = 0;
+    int64_t delay_ms = backoff_ms(s) + server_ms;
+    s->failures++;
+    s->progressed = false;
+    enter(s, actions, LP_STATE_WAITING, text);
+    s->deadline_ms = boot_ms(s) + delay_ms;
+    s->next_attempt_ms = s->replica->env->wall_ms(s->replica->env->ctx) + delay_ms;
+}
+
+/* An error of this end: the replica could not be read or written. Back off: a full disk may have space later. */
+static void local_failure(client_session *s, client_actions *actions, lp_err err, const lp_error *error) {
+    if (err == LP_PROTOCOL)
+        block(s, actions, err, error->message);
+    else
+        retry(s, actions, err, error->message, 0);
+}
+
+/* ---- requests ---- */
+
+static uint32_t in_flight(const client_session *s, request_kind kind) {
+    uint32_t count = 0;
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        count += s->requests[i].kind == kind;
+    return count;
+}
+
+static request *find_request(client_session *s, uint32_t id) {
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        if (s->requests[i].kind != REQUEST_FREE && s->requests[i].id == id)
+            return &s->requests[i];
+    return NULL;
+}
+
+static request *send(client_session *s, client_actions *actions, request_kind kind, const message *m, lp_err *err_out,
+                     lp_error *error) {
+    request *r = NULL;
+    for (int i = 0; i < REQUESTS_MAX && !r; i++)
+        if (s->requests[i].kind == REQUEST_FREE)
+            r = &s->requests[i];
+    client_action *a = r ? add(actions, CLIENT_SEND) : NULL;
+    if (!a) {
+        *err_out = err_set(error, LP_BUSY, "too many requests at once");
+        return NULL;
+    }
+    *err_out = message_encode(m, &a->message, error);
+    if (*err_out) {
+        buf_fini(&a->message);
+        actions->count--;
+        return NULL;
+    }
+    s->next_id = (s->next_id + 1) | 0x80000000u;
+    a->id = s->next_id;
+    *r = (request){.kind = kind, .id = a->id, .batch = m->batch};
+    int64_t answer_ms = boot_ms(s) + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
+    if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
+        s->deadline_ms = answer_ms;
+    return r;
+}
+
+static lp_err send_hello(client_session *s, client_actions *actions, lp_error *error) {
+    replica *r = s->replica;
+    buf seed = {0};
+    buf install = {0};
+    buf signed_bytes = {0};
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+    lp_err err = replica_meta(r, "device.seed", &seed, error);
+    if (!err)
+        err = replica_meta(r, "device.install", &install, error);
+    if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
+        err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
+    message hello = {.number = MSG_HELLO,
+                     .version = PROTOCOL_VERSION,
+                     .version_min = PROTOCOL_VERSION_MIN,
+                     .device = r->clock.author,
+                     .install = buf_span(&install),
+                     .now_ms = replica_now_ms(r),
+                     .batch = outbox_last_batch(r),
+                     .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION)};
+    if (!err) {
+        message_hello_signed(&hello, span_of(s->binding, s->binding_size), &signed_bytes);
+        err = signed_bytes.failed ? err_plain(error, LP_NOMEM)
+                                  : crypto_sign(seed.data, buf_span(&signed_bytes), signature, error);
+    }
+    hello.signature = span_of(signature, sizeof signature);
+    if (!err) {
+        uint64_t high = hello.batch;
+        request *sent = send(s, actions, REQUEST_HELLO, &hello, &err, error);
+        if (sent)
+            sent->batch = high;
+    }
+    buf_fini(&seed);
+    buf_fini(&install);
+    buf_fini(&signed_bytes);
+    return err;
+}
+
+/* The next batch to send: one frozen before, or newly frozen; 0 if the outbox is empty. */
+static lp_err next_batch(client_session *s, uint64_t *number_out, lp_error *error) {
+    lp_err err = outbox_next_batch(s->replica, s->sent, number_out, error);
+    if (err || *number_out)
+        return err;
+    bool pending;
+    err = outbox_unfrozen(s->replica, &pending, error);
+    if (err || !pending)
+        return err;
+    /* Freeze as many as the window takes: one durable commit for all of them. */
+    err = replica_begin(s->replica, error);
+    uint64_t frozen = 1;
+    for (int i = 0; !err && frozen && i < CLIENT_WINDOW; i++) {
+        err = outbox_freeze(s->replica, &frozen, error);
+        if (!err && *number_out == 0)
+            *number_out = frozen;
+    }
+    if (err)
+        replica_rollback(s->replica);
+    else
+        err = replica_commit(s->replica, error);
+    return err;
+}
+
+static lp_err send_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
+    buf changes = {0};
+    uint64_t count;
+    lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
+    if (!err) {
+        message m = {.number = MSG_SYNC, .batch = number, .changes = buf_span(&changes)};
+        request *r = send(s, actions, REQUEST_PUSH, &m, &err, error);
+        if (r) {
+            r->changes = count;
+            s->sent = number;
+            s->pulled = false;
+        }
+    }
+    buf_fini(&changes);
+    return err;
+}
+
+static lp_err send_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, lp_error *error) {
+    message m = {.number = kind == REQUEST_WAIT ? MSG_WAIT : MSG_SYNC,
+                 .cursors = cursors,
+                 .page_bytes = PAGE_BYTES,
+                 .timeout_ms = kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0};
+    lp_err err;
+    send(s, actions, kind, &m, &err, error);
+    return err;
+}
+
+/* ---- the pass of work ---- */
+
+static lp_err push_some(client_session *s, client_actions *actions, lp_error *error) {
+    while (in_flight(s, REQUEST_PUSH) < CLIENT_WINDOW) {
+        uint64_t number = 0;
+        lp_err err = next_batch(s, &number, error);
+        if (err || number == 0)
+            return err;
+        err = send_push(s, actions, number, error);
+        if (err)
+            return err;
+    }
+    return LP_OK;
+}
+
+static lp_err pull_some(client_session *s, client_actions *actions, lp_error *error) {
+    buf cursors = {0};
+    bool known;
+    lp_err err = pull_cursors(s->replica, &cursors, &known, error);
+    /* Before the first welcome the scopes are not known: it will name them. */
+    if (!err && known)
+        err = send_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), error);
+    buf_fini(&cursors);
+    return err;
+}
+
+static void note_in_sync(client_session *s) {
+    lp_error ignored;
+    if (replica_begin(s->replica, &ignored))
+        return;
+    int64_t now_ms = s->replica->env->wall_ms(s->replica->env->ctx);
+    if (replica_meta_put_int(s->replica, "sync.last_ms", now_ms, &ignored))
+        replica_rollback(s->replica);
+    else
+        replica_commit(s->replica, &ignored);
+}
+
+static void arrive(client_session *s, client_actions *actions) {
+    s->result.complete = true;
+    s->failures = 0;
+    if (s->state != LP_STATE_LIVE)
+        note_in_sync(s);
+    if (s->keep) {
+        enter(s, actions, LP_STATE_LIVE, "");
+        return;
+    }
+    add(actions, CLIENT_CLOSE);
+    memset(s->requests, 0, sizeof s->requests);
+    enter(s, actions, LP_STATE_IDLE, "");
+    finish(s, actions, LP_OK, "in sync");
+}
+
+static void work(client_session *s, client_actions *actions) {
+    lp_error error = {.code = LP_OK};
+    uint32_t before = actions->count;
+    lp_err err = push_some(s, actions, &error);
+    bool pushing = in_flight(s, REQUEST_PUSH) > 0;
+    bool pulling = in_flight(s, REQUEST_PULL) > 0;
+    bool idle = !err && !pushing && !pulling;
+    if (idle && s->pulled && s->welcomed)
+        arrive(s, actions);
+    bool stay = s->state != LP_STATE_IDLE;
+    if (idle && stay && (!s->pulled || (s->welcomed && in_flight(s, REQUEST_WAIT) == 0)))
+        err = pull_some(s, actions, &error);
+    if (err) {
+        local_failure(s, actions, err, &error);
+        return;
+    }
+    for (uint32_t i = before; i < actions->count; i++)
+        if (actions->list[i].kind == CLIENT_SEND) {
+            s->result.round_trips += s->state != LP_STATE_LIVE;
+            break;
+        }
+}
+
+/* ---- answers ---- */
+
+static void count_conflicts(client_session *s) {
+    int64_t count;
+    if (!replica_count_conflicts(s->replica, &count, NULL))
+        s->result.conflicts = (uint64_t)count;
+}
+
+static void on_welcome(client_session *s, client_actions *actions, const message *m) {
+    lp_error error = {.code = LP_OK};
+    buf known = {0};
+    lp_err err = replica_meta(s->replica, "scopes", &known, &error);
+    bool same = !err && span_equal(buf_span(&known), m->scopes);
+    buf_fini(&known);
+    err = err == LP_NOT_FOUND ? LP_OK : err;
+    if (!err && !same) {
+        err = replica_begin(s->replica, &error);
+        if (!err && (err = pull_scopes(s->replica, m->scopes, &error)))
+            replica_rollback(s->replica);
+        else if (!err)
+            err = replica_commit(s->replica, &error);
+        s->pulled = false;
+    }
+    s->welcomed = true;
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+static void on_clock(client_session *s, client_actions *actions, const message *m) {
+    lp_error error = {.code = LP_OK};
+    replica *r = s->replica;
+    int64_t offset_ms = replica_meta_int(r, "clock.offset_ms", 0);
+    int64_t delta_ms = m->now_ms - replica_now_ms(r);
+    lp_err err = replica_begin(r, &error);
+    if (!err)
+        err = outbox_restamp(r, m->batch, delta_ms, &error);
+    if (!err)
+        err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
+    if (!err)
+        err = replica_commit(r, &error);
+    else if (r->writing)
+        replica_rollback(r);
+    if (err) {
+        local_failure(s, actions, err, &error);
+        return;
+    }
+    /* What was sent was not applied: greet again, on the same connection, with the right time. */
+    memset(s->requests, 0, sizeof s->requests);
+    s->sent = 0;
+    s->pulled = false;
+    err = send_hello(s, actions, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_outcome *outcome, lp_error *error) {
+    wire_reader from = wire_open(pages);
+    uint32_t count = pages.size ? wire_array(&from) : 0;
+    page p;
+    *more_out = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!page_take(&from, &p))
+            return err_set(error, LP_PROTOCOL, "a page from the server is malformed");
+        lp_err err = pull_page(s->replica, &p, outcome, error);
+        if (err)
+            return err;
+        *more_out |= p.more;
+    }
+    return LP_OK;
+}
+
+/* Asks for what follows a page before applying it, so that the server works while this end does. */
+static lp_err read_ahead(client_session *s, client_actions *actions, span pages, lp_error *error) {
+    buf cursors = {0};
+    wire_reader from = wire_open(pages);
+    uint32_t count = wire_array(&from);
+    bool more = false;
+    page p;
+    wire_put_array(&cursors, count);
+    for (uint32_t i = 0; i < count && page_take(&from, &p); i++) {
+        cursor_put(&cursors, &p.cursor);
+        more |= p.more;
+    }
+    lp_err err = LP_OK;
+    if (more && !from.failed && !cursors.failed) {
+        err = send_pull(s, actions, REQUEST_PULL, buf_span(&cursors), error);
+        s->result.round_trips++;
+    }
+    buf_fini(&cursors);
+    return err;
+}
+
+static void report(client_session *s, client_actions *actions, const outbox_outcome *pushed, const pull_outcome *pulled) {
+    s->result.pushed += pushed->pushed;
+    s->result.lost += pushed->lost;
+    s->result.refused += pushed->refused;
+    s->result.pulled += pulled->changes;
+    if (pushed->refused)
+        notify(actions, LP_EVENT_REFUSED, &pushed->refused_id, 0);
+    if (pulled->records)
+        notify(actions, LP_EVENT_CHANGED, pulled->records == 1 ? &pulled->record : NULL, 0);
+    if (s->state != LP_STATE_LIVE)
+        notify(actions, LP_EVENT_PROGRESS, NULL, s->result.pushed + s->result.pulled);
+}
+
+static void on_synced(client_session *s, client_actions *actions, request done, const message *m) {
+    lp_error error = {.code = LP_OK};
+    outbox_outcome pushed = {0};
+    pull_outcome pulled = {0};
+    bool more = false;
+    bool has_pages = m->pages.size > 0;
+    lp_err err = LP_OK;
+    if (has_pages && done.kind == REQUEST_PULL)
+        err = read_ahead(s, actions, m->pages, &error);
+    if (!err)
+        err = replica_begin(s->replica, &error);
+    if (!err && done.kind == REQUEST_PUSH)
+        err = outbox_settle(s->replica, done.batch, m->verdicts, &pushed, &error);
+    if (!err && has_pages)
+        err = apply_pages(s, m->pages, &more, &pulled, &error);
+    if (!err)
+        err = replica_commit(s->replica, &error);
+    else if (s->replica->writing)
+        replica_rollback(s->replica);
+    if (err) {
+        local_failure(s, actions, err, &error);
+        return;
+    }
+    s->progressed = true;
+    replica_checkpoint(s->replica);
+    if (has_pages)
+        s->pulled = !more;
+    if (pulled.changes)
+        count_conflicts(s);
+    report(s, actions, &pushed, &pulled);
+}
+
+static void on_refused(client_session *s, client_actions *actions, const message *m) {
+    char reason[LP_ERROR_MESSAGE_BYTES];
+    snprintf(reason, sizeof reason, "%.*s", (int)m->reason.size, m->reason.size ? (const char *)m->reason.data : "");
+    lp_err code = m->code > 0 && m->code < 1000 ? (lp_err)m->code : LP_REFUSED;
+    block(s, actions, code, reason[0] ? reason : "the server refused, and did not say why");
+}
+
+static void on_message(client_session *s, client_actions *actions, uint32_t id, span bytes) {
+    message m;
+    lp_error error;
+    lp_err err = message_decode(bytes, &m, &error);
+    if (err) {
+        retry(s, actions, LP_PROTOCOL, error.message, 0);
+        return;
+    }
+    request *r = find_request(s, id);
+    if (!r)
+        return; /* an answer to what a clock correction withdrew, or nonsense: nothing waits for it */
+    request done = *r;
+    *r = (request){.kind = REQUEST_FREE};
+    s->deadline_ms = boot_ms(s) + CLIENT_ANSWER_MS + (in_flight(s, REQUEST_WAIT) ? CLIENT_WAIT_MS : 0);
+    switch (m.number) {
+    case MSG_WELCOME:
+        on_welcome(s, actions, &m);
+        break;
+    case MSG_CLOCK:
+        on_clock(s, actions, &m);
+        break;
+    case MSG_SYNCED:
+        on_synced(s, actions, done, &m);
+        break;
+    case MSG_BUSY:
+        err_set(&error, LP_BUSY, "the server is busy: %.*s", (int)m.reason.size, m.reason.size ? (const char *)m.reason.data : "");
+        retry(s, actions, LP_BUSY, error.message, m.retry_ms < CLIENT_BACKOFF_MAX_MS ? (int64_t)m.retry_ms : CLIENT_BACKOFF_MAX_MS);
+        break;
+    case MSG_REFUSED:
+    case MSG_ERROR:
+        on_refused(s, actions, &m);
+        break;
+    default:
+        block(s, actions, LP_PROTOCOL, "the server gave an answer this version does not know; update the app");
+        break;
+    }
+    if (s->state == LP_STATE_SYNCING || s->state == LP_STATE_LIVE)
+        work(s, actions);
+}
+
+/* ---- events ---- */
+
+static void connect(client_session *s, client_actions *actions) {
+    add(actions, CLIENT_CONNECT);
+    s->deadline_ms = boot_ms(s) + CLIENT_CONNECT_MS;
+    s->next_attempt_ms = 0;
+    s->sent = 0;
+    s->pulled = false;
+    enter(s, actions, LP_STATE_CONNECTING, "");
+}
+
+static void on_start(client_session *s, client_actions *actions, bool keep) {
+    s->keep = keep;
+    s->result = (lp_sync_result){0};
+    s->progressed = false;
+    s->failures = 0;
+    count_conflicts(s);
+    if (!s->replica->clock.author) {
+        block(s, actions, LP_NOT_FOUND, "the replica has not joined a pool; join with an invitation first");
+        return;
+    }
+    connect(s, actions);
+}
+
+static void on_open(client_session *s, client_actions *actions, span binding) {
+    lp_error error = {.code = LP_OK};
+    s->binding_size = binding.size < sizeof s->binding ? binding.size : sizeof s->binding;
+    if (s->binding_size)
+        memcpy(s->binding, binding.data, s->binding_size);
+    enter(s, actions, LP_STATE_SYNCING, "");
+    lp_err err = send_hello(s, actions, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+    else
+        work(s, actions);
+}
+
+static void on_lost(client_session *s, client_actions *actions, const lp_error *error) {
+    bool hopeless = error->code == LP_UNTRUSTED || error->code == LP_VERSION;
+    if (hopeless)
+        block(s, actions, error->code, error->message);
+    else
+        retry(s, actions, error->code, error->message, 0);
+}
+
+static void on_tick(client_session *s, client_actions *actions) {
+    if (boot_ms(s) < s->deadline_ms)
+        return;
+    if (s->state == LP_STATE_WAITING)
+        connect(s, actions);
+    else if (s->state == LP_STATE_CONNECTING)
+        retry(s, actions, LP_OFFLINE, "the server did not answer in time; check the network", 0);
+    else
+        retry(s, actions, LP_OFFLINE, "the connection went silent; check the network", 0);
+}
+
+void client_step(client_session *s, const client_event *event, client_actions *actions_out) {
+    actions_out->count = 0;
+    bool connected = s->state == LP_STATE_SYNCING || s->state == LP_STATE_LIVE;
+    switch (event->kind) {
+    case CLIENT_START:
+        on_start(s, actions_out, event->keep);
+        break;
+    case CLIENT_STOP:
+        drop_connection(s, actions_out);
+        s->deadline_ms = NEVER;
+        enter(s, actions_out, LP_STATE_IDLE, "stopped before all was in sync");
+        break;
+    case CLIENT_OPEN:
+        if (s->state == LP_STATE_CONNECTING)
+            on_open(s, actions_out, event->bytes);
+        break;
+    case CLIENT_MESSAGE:
+        if (connected)
+            on_message(s, actions_out, event->id, event->bytes);
+        break;
+    case CLIENT_LOST:
+        if (connected || s->state == LP_STATE_CONNECTING)
+            on_lost(s, actions_out, &event->error);
+        break;
+    case CLIENT_WORK:
+        if (connected)
+            work(s, actions_out);
+        break;
+    case CLIENT_TICK:
+        if (s->deadline_ms != NEVER)
+            on_tick(s, actions_out);
+        break;
+    }
+}
