@@ -1,0 +1,105 @@
+/* test_page.c - cursors, pages and verdicts that break the form, and those a newer peer has lengthened. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "proto/page.h"
+
+#define EPOCH                                                                                                          \
+    "\xc4\x10"                                                                                                         \
+    "eeeeeeeeeeeeeeee"
+#define TAG                                                                                                            \
+    "\xc4\x08"                                                                                                         \
+    "tttttttt"
+#define SCOPE64 "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss"
+
+static bool cursor_ok(span raw) {
+    cursor c;
+    assert_int_equal(wire_scan(raw, NULL), LP_OK);
+    wire_reader r = wire_open(raw);
+    bool ok = cursor_take(&r, &c);
+    assert_int_equal(ok, wire_done(&r)); /* a refusal is sticky, whatever it was for */
+    return ok;
+}
+
+static bool page_ok(span raw) {
+    page p;
+    assert_int_equal(wire_scan(raw, NULL), LP_OK);
+    wire_reader r = wire_open(raw);
+    bool ok = page_take(&r, &p);
+    assert_int_equal(ok, wire_done(&r));
+    return ok;
+}
+
+static bool verdict_ok(span raw) {
+    verdict v;
+    assert_int_equal(wire_scan(raw, NULL), LP_OK);
+    wire_reader r = wire_open(raw);
+    bool ok = verdict_take(&r, &v);
+    assert_int_equal(ok, wire_done(&r));
+    return ok;
+}
+
+static void cursors_are_held_to_their_form(void **state) {
+    (void)state;
+    assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool" EPOCH "\x07" TAG)));
+    assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\x00\xc4\x00")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x91\xc0\xa1x")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x94\xd9\x40" SCOPE64 "\xc4\x00\x00\xc4\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x94\xd9\x41s" SCOPE64 "\xc4\x00\x00\xc4\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x94\xa0\xc4\x00\x00\xc4\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x01"
+                                        "e\x00\xc4\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\x00\xc4\x01t")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\xff\xc4\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x93\xa4pool\xc4\x00\x00")));
+    assert_false(cursor_ok(SPAN_LITERAL("\xc0")));
+}
+
+static void pages_are_held_to_their_form(void **state) {
+    (void)state;
+    assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc3\x92\x90\x90\xc0")));
+    assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90" EPOCH)));
+    assert_true(page_ok(SPAN_LITERAL("\x98\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0\xa1x")));
+    assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x08"
+                                      "dddddddd")));
+    assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x00")));
+    assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\x01\x92\x90\x90\xc0")));
+    assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool\xc4\x01"
+                                      "e\x07" TAG "\xc2\x92\x90\x90\xc0")));
+    assert_false(page_ok(SPAN_LITERAL("\x96\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90")));
+}
+
+static void a_page_without_changes_holds_an_empty_list(void **state) {
+    (void)state;
+    buf b = {0};
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"), .seq = 7}};
+    page_put(&b, &p);
+    assert_true(span_equal(buf_span(&b), SPAN_LITERAL("\x97\xa4pool\xc4\x00\x07\xc4\x00\xc2\x92\x90\x90\xc0")));
+    buf_fini(&b);
+}
+
+static void verdicts_are_held_to_their_form(void **state) {
+    (void)state;
+    assert_true(verdict_ok(SPAN_LITERAL("\x94\x00\xff\x00\xa0")));
+    assert_true(verdict_ok(SPAN_LITERAL("\x94\xce\xff\xff\xff\xff\xce\x7f\xff\xff\xff\x03\xa1x")));
+    assert_true(verdict_ok(SPAN_LITERAL("\x95\x00\x00\x02\xa1x\xc0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x94\x00\xfe\x00\xa0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x94\x00\xce\x80\x00\x00\x00\x00\xa0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x94\xcf\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\xa0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x94\x00\x00\x04\xa0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x94\x00\x00\x00\xc0")));
+    assert_false(verdict_ok(SPAN_LITERAL("\x93\x00\x00\x00")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cursors_are_held_to_their_form),
+        cmocka_unit_test(pages_are_held_to_their_form),
+        cmocka_unit_test(a_page_without_changes_holds_an_empty_list),
+        cmocka_unit_test(verdicts_are_held_to_their_form),
+    };
+    return cmocka_run_group_tests_name("unit_page", tests, NULL, NULL);
+}
