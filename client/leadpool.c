@@ -130,8 +130,8 @@ static lp_err leave(lp_replica *r, lp_err err) {
     return err;
 }
 
-lp_err lp_begin(lp_replica *replica, lp_txn **txn_out, lp_error *error) {
-    return txn_new(replica->core, replica, txn_out, error);
+lp_err lp_begin(lp_replica *r, lp_txn **txn_out, lp_error *error) {
+    return txn_new(r->core, r, txn_out, error);
 }
 
 lp_err lp_create(lp_txn *txn, const char *kind, const lp_id *id, lp_id *id_out, lp_error *error) {
@@ -184,85 +184,85 @@ void lp_rollback(lp_txn *txn) {
     txn_free(txn);
 }
 
-lp_err lp_restore(lp_replica *replica, const lp_id *conflict, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return wrote(replica, txn_restore(replica->core, conflict, error));
+lp_err lp_restore(lp_replica *r, const lp_id *conflict, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return wrote(r, txn_restore(r->core, conflict, error));
 }
 
 /* ---- read ---- */
 
-lp_err lp_get(lp_replica *replica, const lp_id *id, lp_record **record_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, query_get(replica->core, id, record_out, error));
+lp_err lp_get(lp_replica *r, const lp_id *id, lp_record **record_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, query_get(r->core, id, record_out, error));
 }
 
-void lp_author_name(lp_replica *replica, uint32_t author, char *text_out, uint32_t size) {
-    pthread_mutex_lock(&replica->mutex);
-    author_name(replica->core, author, text_out, size);
-    pthread_mutex_unlock(&replica->mutex);
+void lp_author_name(lp_replica *r, uint32_t author, char *text_out, uint32_t size) {
+    pthread_mutex_lock(&r->mutex);
+    author_name(r->core, author, text_out, size);
+    pthread_mutex_unlock(&r->mutex);
 }
 
-lp_err lp_list(lp_replica *replica, const lp_query *query, lp_rows **rows_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, query_list(replica->core, query, rows_out, error));
+lp_err lp_list(lp_replica *r, const lp_query *query, lp_rows **rows_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, query_list(r->core, query, rows_out, error));
 }
 
-lp_err lp_count(lp_replica *replica, const lp_query *query, uint64_t *count_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, query_count(replica->core, query, count_out, error));
+lp_err lp_count(lp_replica *r, const lp_query *query, uint64_t *count_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, query_count(r->core, query, count_out, error));
 }
 
-lp_err lp_search(lp_replica *replica, const char *text, uint32_t limit, lp_rows **rows_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, search_run(replica->core, text, limit, rows_out, error));
+lp_err lp_search(lp_replica *r, const char *text, uint32_t limit, lp_rows **rows_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, search_run(r->core, text, limit, rows_out, error));
 }
 
-lp_err lp_history(lp_replica *replica, const lp_id *id, lp_log **log_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, history_list(replica->core, id, log_out, error));
+lp_err lp_history(lp_replica *r, const lp_id *id, lp_log **log_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, history_list(r->core, id, log_out, error));
 }
 
-lp_err lp_refused(lp_replica *replica, lp_rows **rows_out, lp_error *error) {
-    pthread_mutex_lock(&replica->mutex);
-    return leave(replica, query_refused(replica->core, rows_out, error));
+lp_err lp_refused(lp_replica *r, lp_rows **rows_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, query_refused(r->core, rows_out, error));
 }
 
 /* ---- sync ---- */
 
-lp_err lp_sync(lp_replica *replica, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error) {
-    return loop_sync(replica->loop, timeout_ms, result_out, error);
+lp_err lp_sync(lp_replica *r, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error) {
+    return loop_sync(r->loop, timeout_ms, result_out, error);
 }
 
-lp_err lp_sync_start(lp_replica *replica, lp_error *error) {
-    return loop_start(replica->loop, error);
+lp_err lp_sync_start(lp_replica *r, lp_error *error) {
+    return loop_start(r->loop, error);
 }
 
-void lp_sync_stop(lp_replica *replica) {
-    loop_stop(replica->loop);
+void lp_sync_stop(lp_replica *r) {
+    loop_stop(r->loop);
 }
 
-bool lp_next_event(lp_replica *replica, lp_event *event_out) {
-    return events_next(replica->events, event_out);
+bool lp_next_event(lp_replica *r, lp_event *event_out) {
+    return events_next(r->events, event_out);
 }
 
-bool lp_poll(lp_replica *replica, int32_t timeout_ms) {
-    return events_wait(replica->events, timeout_ms);
+bool lp_poll(lp_replica *r, int32_t timeout_ms) {
+    return events_wait(r->events, timeout_ms);
 }
 
-void lp_on_event(lp_replica *replica, void (*fn)(void *ctx, const lp_event *event), void *ctx) {
-    events_on(replica->events, fn, ctx);
+void lp_on_event(lp_replica *r, void (*fn)(void *ctx, const lp_event *event), void *ctx) {
+    events_on(r->events, fn, ctx);
 }
 
-lp_err lp_status_get(lp_replica *replica, lp_status *status_out, lp_error *error) {
+lp_err lp_status_get(lp_replica *r, lp_status *status_out, lp_error *error) {
     contact where;
     memset(status_out, 0, sizeof *status_out);
-    pthread_mutex_lock(&replica->mutex);
-    lp_err err = replica_status(replica->core, status_out, error);
-    loop_status(replica->loop, status_out);
-    if (!err && contact_load(replica->core, &where, NULL) == LP_OK)
+    pthread_mutex_lock(&r->mutex);
+    lp_err err = replica_status(r->core, status_out, error);
+    loop_status(r->loop, status_out);
+    if (!err && contact_load(r->core, &where, NULL) == LP_OK)
         snprintf(status_out->server, sizeof status_out->server, strchr(where.host, ':') ? "[%s]:%u" : "%s:%u", where.host,
                  where.port);
-    pthread_mutex_unlock(&replica->mutex);
-    status_out->disk_free_bytes = os_disk_free(replica->path);
+    pthread_mutex_unlock(&r->mutex);
+    status_out->disk_free_bytes = os_disk_free(r->path);
     return err;
 }
