@@ -70,7 +70,7 @@ lp_err control_call(const char *directory, span request, store_progress_fn progr
     char url[BLOCKING_URL_BYTES];
     int directory_fd;
     nng_aio *aio = NULL;
-    nng_stream *stream;
+    nng_stream *stream = NULL;
     blocking peer;
     lp_err err = blocking_url(directory, url, &directory_fd, error);
     if (err == LP_OK && nng_aio_alloc(&aio, NULL, NULL) != 0)
