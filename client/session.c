@@ -23,7 +23,7 @@ typedef struct request {
     request_kind kind;
     uint32_t id;
     uint64_t batch;
-    uint64_t changes;
+    bool pulls; /* the answer brings pages */
 } request;
 
 #define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
@@ -179,6 +179,13 @@ static void local_failure(client_session *s, client_actions *actions, lp_err err
 
 /* ---- requests ---- */
 
+static bool pull_in_flight(const client_session *s) {
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        if (s->requests[i].pulls)
+            return true;
+    return false;
+}
+
 static uint32_t in_flight(const client_session *s, request_kind kind) {
     uint32_t count = 0;
     for (int i = 0; i < REQUESTS_MAX; i++)
@@ -280,20 +287,43 @@ static lp_err next_batch(client_session *s, uint64_t *number_out, lp_error *erro
     return err;
 }
 
+/* True if nothing follows batch `number` in the outbox. */
+static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_error *error) {
+    uint64_t next;
+    bool unfrozen = false;
+    lp_err err = outbox_next_batch(s->replica, number, &next, error);
+    if (!err && next == 0)
+        err = outbox_unfrozen(s->replica, &unfrozen, error);
+    *last_out = next == 0 && !unfrozen;
+    return err;
+}
+
+/* The last batch asks for pages too: the normal reconnect is one round trip. */
 static lp_err send_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
     buf changes = {0};
+    buf cursors = {0};
     uint64_t count;
+    bool last = false, known = false;
     lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
+    if (!err)
+        err = is_last(s, number, &last, error);
+    if (!err && last)
+        err = pull_cursors(s->replica, &cursors, &known, error);
     if (!err) {
         message m = {.number = MSG_SYNC, .batch = number, .changes = buf_span(&changes)};
+        if (known) {
+            m.cursors = buf_span(&cursors);
+            m.page_bytes = PAGE_BYTES;
+        }
         request *r = send(s, actions, REQUEST_PUSH, &m, &err, error);
         if (r) {
-            r->changes = count;
+            r->pulls = known;
             s->sent = number;
             s->pulled = false;
         }
     }
     buf_fini(&changes);
+    buf_fini(&cursors);
     return err;
 }
 
@@ -303,7 +333,9 @@ static lp_err send_pull(client_session *s, client_actions *actions, request_kind
                  .page_bytes = PAGE_BYTES,
                  .timeout_ms = kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0};
     lp_err err;
-    send(s, actions, kind, &m, &err, error);
+    request *r = send(s, actions, kind, &m, &err, error);
+    if (r)
+        r->pulls = kind == REQUEST_PULL;
     return err;
 }
 
@@ -364,7 +396,7 @@ static void work(client_session *s, client_actions *actions) {
     uint32_t before = actions->count;
     lp_err err = push_some(s, actions, &error);
     bool pushing = in_flight(s, REQUEST_PUSH) > 0;
-    bool pulling = in_flight(s, REQUEST_PULL) > 0;
+    bool pulling = pull_in_flight(s);
     bool idle = !err && !pushing && !pulling;
     if (idle && s->pulled && s->welcomed)
         arrive(s, actions);
@@ -494,7 +526,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     bool more = false;
     bool has_pages = m->pages.size > 0;
     lp_err err = LP_OK;
-    if (has_pages && done.kind == REQUEST_PULL)
+    if (has_pages && done.pulls)
         err = read_ahead(s, actions, m->pages, &error);
     if (!err)
         err = replica_begin(s->replica, &error);

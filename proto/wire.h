@@ -17,7 +17,7 @@
 #include "proto/buf.h"
 
 #define WIRE_MESSAGE_BYTES_MAX (1024 * 1024) /**< I10: a message is at most 1 MiB */
-#define WIRE_DEPTH_MAX 8
+#define WIRE_DEPTH_MAX 16 /**< a keyed field in a page is at depth 9; the rest is room for values of later versions */
 
 /** Proves `bytes` to be exactly one object within the limits above. Errors: LP_PROTOCOL, LP_TOO_LARGE. */
 lp_err wire_scan(span bytes, lp_error *error);

@@ -30,6 +30,14 @@ static int by_stamp(const void *a, const void *b) {
     return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
 }
 
+/* What the device wrote itself it has, except in records the server derives from changes under their own stamps. */
+static bool has_already(const builder *b, const reg *r) {
+    if (r->stamp.author != b->reader)
+        return false;
+    const field_info *info = schema_field(b->rec.kind, r->field);
+    return !info || !(info->flags & FIELD_SERVER);
+}
+
 /* Copies the registers the device has to hear of, in order of stamp: one set per stamp. */
 static uint32_t pick(builder *b) {
     const record *rec = &b->rec;
@@ -46,7 +54,7 @@ static uint32_t pick(builder *b) {
     bool one_stamp = true;
     for (uint32_t i = 0; i < rec->count; i++) {
         const reg *r = &rec->regs[i];
-        if (r->seq <= b->after || r->stamp.author == b->reader)
+        if (r->seq <= b->after || has_already(b, r))
             continue;
         one_stamp &= count == 0 || stamp_compare(r->stamp, b->sorted[0].stamp) == 0;
         b->sorted[count++] = *r;
