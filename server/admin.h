@@ -22,8 +22,9 @@ typedef struct admin_args {
  *  option of config.def, which is only checked for being one. Errors: LP_INVALID. */
 lp_err admin_args_read(int argc, char *const *argv, const char *allowed, bool config_flags, admin_args *args_out,
                        lp_error *error);
-/** Defaults, then the config file, then the flags of config.def. Errors: LP_INVALID, LP_NOT_FOUND, LP_IO. */
-lp_err admin_config(const admin_args *args, config *config_out, lp_error *error);
+/** Defaults, then the config file (DIR/leadpoold.conf if none was named), then, if `flags`, the flags of config.def.
+ *  Errors: LP_INVALID, LP_NOT_FOUND, LP_IO. */
+lp_err admin_config(const admin_args *args, bool flags, config *config_out, lp_error *error);
 
 /* The commands. */
 lp_err admin_init(const admin_args *args, lp_error *error);

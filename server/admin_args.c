@@ -1,5 +1,6 @@
 /* admin_args.c - flags: `--name VALUE` or `--name=VALUE`; see admin.h. */
-#include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/err.h"
@@ -87,10 +88,21 @@ lp_err admin_args_read(int argc, char *const *argv, const char *allowed, bool co
     return LP_OK;
 }
 
-lp_err admin_config(const admin_args *args, config *config_out, lp_error *error) {
+/* --config FILE must be there; DIR/leadpoold.conf may be. */
+static lp_err read_file(const admin_args *args, config *c, lp_error *error) {
+    char path[PATH_MAX];
+    if (args->config_path)
+        return config_read(c, args->config_path, error);
+    if (snprintf(path, sizeof path, "%s/leadpoold.conf", args->data) >= (int)sizeof path)
+        return err_set(error, LP_INVALID, "the data directory's name is too long");
+    lp_err err = config_read(c, path, error);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+lp_err admin_config(const admin_args *args, bool flags, config *config_out, lp_error *error) {
     config_defaults(config_out);
-    lp_err err = args->config_path ? config_read(config_out, args->config_path, error) : LP_OK;
-    for (int i = 0; err == LP_OK && i < args->argc; i++) {
+    lp_err err = read_file(args, config_out, error);
+    for (int i = 0; flags && err == LP_OK && i < args->argc; i++) {
         flag f;
         err = take(args->argc, args->argv, &i, stands_alone, &f, error);
         /* Flags that are no options were checked before. */

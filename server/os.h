@@ -32,7 +32,7 @@ int server_os_signal_wait(int32_t timeout_ms);
 void server_os_cond_init(pthread_cond_t *condition);
 bool server_os_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int32_t timeout_ms);
 
-/** Waits; for commands that try again, never for the server. */
+/** Waits; for commands that try again, never while serving. */
 void server_os_pause(int32_t ms);
 
 /** Tells the service manager ("READY=1", "STOPPING=1"), see sd_notify(3). Harmless when there is none. */

@@ -16,6 +16,8 @@
 #include "server/os.h"
 
 #define DRAIN_MS 3000 /* of the 5 s a stop may take */
+#define OPEN_TRIES 10
+#define OPEN_RETRY_MS 100
 
 typedef struct service {
     const admin_args *args;
@@ -46,8 +48,19 @@ static lp_err start_control(service *s, lp_error *error) {
     return control_server_start(&s->control, s->args->data, &s->log, &s->control_server, error);
 }
 
+/* A command may have the store for a moment. */
+static lp_err open_host(service *s, lp_error *error) {
+    lp_err err = LP_BUSY;
+    for (int i = 0; i < OPEN_TRIES && err == LP_BUSY; i++) {
+        if (i > 0)
+            server_os_pause(OPEN_RETRY_MS);
+        err = host_open(&s->host, s->args->data, error);
+    }
+    return err;
+}
+
 static lp_err start(service *s, lp_error *error) {
-    lp_err err = host_open(&s->host, s->args->data, error);
+    lp_err err = open_host(s, error);
     if (err != LP_OK)
         return err;
     net_options options = {
@@ -73,7 +86,7 @@ static void stop(service *s) {
 static void reload(service *s) {
     config fresh;
     lp_error error;
-    if (admin_config(s->args, &fresh, &error) != LP_OK) {
+    if (admin_config(s->args, true, &fresh, &error) != LP_OK) {
         log_line(&s->log, LOG_LEVEL_ERROR, "reload failed", LOG_TEXT("reason", error.message));
         return;
     }
@@ -93,7 +106,7 @@ static void wait_for_stop(service *s) {
 
 lp_err admin_serve(const admin_args *args, lp_error *error) {
     service s = {.args = args};
-    lp_err err = admin_config(args, &s.config, error);
+    lp_err err = admin_config(args, true, &s.config, error);
     if (err != LP_OK)
         return err;
     server_os_signals_block();
@@ -121,8 +134,7 @@ lp_err admin_control_here(const admin_args *args, span request, store_progress_f
     config c;
     host h;
     char address[300];
-    config_defaults(&c);
-    lp_err err = args->config_path ? config_read(&c, args->config_path, error) : LP_OK;
+    lp_err err = admin_config(args, false, &c, error);
     if (err == LP_OK)
         err = host_address(&c, 0, address, error);
     if (err == LP_OK)
