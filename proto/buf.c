@@ -97,9 +97,9 @@ void buf_append_varint(buf *b, uint64_t value) {
 
 bool span_take_varint(span *s, uint64_t *value_out) {
     uint64_t value = 0;
-    for (size_t i = 0; i < s->size && i < 10; i++) {
+    for (size_t i = 0; i < s->size; i++) {
         uint8_t byte = s->data[i];
-        if (i == 9 && byte > 1)
+        if (i == 9 && byte > 1) /* more than 64 bits, or an eleventh byte */
             return false;
         value |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (!(byte & 0x80)) {

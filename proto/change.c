@@ -109,7 +109,7 @@ bool changes_next(changes_reader *r, change_set *set_out) {
         set_out->base = stamp_unpack(r->stamps[base - 1].data);
     set_out->fields = wire_open(wire_raw(from));
     uint32_t count = wire_array(&set_out->fields);
-    if (count == 0 || count % 2 || set_out->fields.failed)
+    if (count == 0 || count % 2) /* 0 also when it is no array */
         from->failed = true;
     set_out->field_count = count / 2;
     for (uint32_t i = 5; i < parts; i++)

@@ -329,6 +329,20 @@ static void a_clone_is_noticed_and_settled_by_bytes_then_base(void **state) {
     record_fini(&rec);
 }
 
+static void a_value_without_a_stamp_yields_to_any_with_one(void **state) {
+    (void)state;
+    lp_id id = {{1}};
+    record rec;
+    reg plain = {.field = 3, .value = span_text("\xa1y")},
+        stamped = {.field = 3, .value = span_text("\xa1x"), .stamp = {0, 1}};
+    record_init(&rec, KIND_LEAD, &id);
+    assert_int_equal(merge_change(&rec, &plain, NULL), MERGE_APPLIED);
+    assert_int_equal(merge_change(&rec, &plain, NULL), MERGE_SAME);
+    assert_int_equal(merge_change(&rec, &stamped, NULL), MERGE_APPLIED);
+    assert_int_equal(merge_change(&rec, &plain, NULL), MERGE_LOST);
+    record_fini(&rec);
+}
+
 static void deleting_leaves_the_other_fields_to_merge(void **state) {
     (void)state;
     lp_id id = {{1}};
@@ -360,6 +374,7 @@ int main(void) {
         cmocka_unit_test(stamps_are_totally_ordered_as_their_bytes_are),
         cmocka_unit_test(a_group_wins_or_loses_together),
         cmocka_unit_test(a_clone_is_noticed_and_settled_by_bytes_then_base),
+        cmocka_unit_test(a_value_without_a_stamp_yields_to_any_with_one),
         cmocka_unit_test(deleting_leaves_the_other_fields_to_merge),
     };
     return cmocka_run_group_tests_name("property_merge", tests, NULL, NULL);

@@ -26,11 +26,15 @@ static lp_err read_all(span raw, uint32_t *changes_out) {
     while (!err && changes_next(&r, &set)) {
         while (change_next(&set, &change))
             ++*changes_out;
-        if (set.fields.failed)
+        if (set.fields.failed) {
             err = LP_PROTOCOL;
+            assert_false(change_next(&set, &change)); /* for good */
+        }
     }
-    if (r.sets.failed)
+    if (r.sets.failed) {
         err = LP_PROTOCOL;
+        assert_false(changes_next(&r, &set));
+    }
     changes_close(&r);
     return err;
 }

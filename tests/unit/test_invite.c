@@ -54,6 +54,7 @@ static void what_is_wrong_is_said(void **state) {
         {"leadpool://a b:443/" SECRET, "host"},
         {"leadpool://user@a:443/" SECRET, "host"},
         {"leadpool://a%41:443/" SECRET, "host"},
+        {"leadpool://{a}:443/" SECRET, "host"},
         {"leadpool://::1:443/" SECRET, "host"},
         {"leadpool://[]:443/" SECRET, "host"},
         {"leadpool://[a]:443/" SECRET, "host"},
