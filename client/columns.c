@@ -122,7 +122,11 @@ static int bind_text(sqlite3_stmt *statement, int parameter, const lp_value *val
     return code;
 }
 
-static int bind_value(sqlite3_stmt *statement, int parameter, span raw) {
+static int bind_code(sqlite3_stmt *statement, int parameter, const lp_value *value) {
+    return sqlite3_bind_text(statement, parameter, value->size ? value->data : "", (int)value->size, SQLITE_TRANSIENT);
+}
+
+static int bind_value(sqlite3_stmt *statement, int parameter, uint8_t type, span raw) {
     lp_value value = wire_value(raw);
     switch (raw.size ? value.type : LP_NULL) {
     case LP_BOOL:
@@ -131,7 +135,7 @@ static int bind_value(sqlite3_stmt *statement, int parameter, span raw) {
     case LP_REAL:
         return sqlite3_bind_double(statement, parameter, value.real);
     case LP_TEXT:
-        return bind_text(statement, parameter, &value);
+        return type == FIELD_CODE ? bind_code(statement, parameter, &value) : bind_text(statement, parameter, &value);
     case LP_BYTES:
     case LP_OTHER:
         return sqlite3_bind_blob(statement, parameter, value.size ? value.data : "", (int)value.size, SQLITE_TRANSIENT);
@@ -149,7 +153,7 @@ int fields_bind_columns(sqlite3_stmt *statement, int first, const record *rec) {
         const field_info *info = schema_field_named(rec->kind, span_text(columns[i].name));
         bool has = info && is_column(info->flags, info->number);
         span raw = has ? record_value(rec, info->number, (span){0}) : (span){0};
-        int code = bind_value(statement, first++, raw);
+        int code = bind_value(statement, first++, columns[i].type, raw);
         if (code != SQLITE_OK)
             return code;
     }

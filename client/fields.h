@@ -1,6 +1,6 @@
 /* fields.h - fields by name: between "tags.vip" and (number, key), the schema for programs, the columns of table record.
  *
- * A column c_<name> holds what filters and sorts compare, not what people see: text folded (fold.h), booleans and times as
+ * A column c_<name> holds what filters and sorts compare, not what people see: text folded (fold.h), codes as they are, booleans and times as
  * integers, ids as blobs, NULL where the field is empty. The value itself is in `body`. */
 #ifndef CLIENT_FIELDS_H
 #define CLIENT_FIELDS_H

@@ -27,7 +27,7 @@ typedef struct parser {
 } parser;
 
 const char *lp_filter_help(void) {
-    return "FIELD=VALUE    equal, without regard to case and width; FIELD!=VALUE not equal\n"
+    return "FIELD=VALUE    equal, without regard to case and width (codes such as source: to the letter); FIELD!=VALUE not equal\n"
            "FIELD~VALUE    contains\n"
            "FIELD<VALUE    less; also <= > >= (numbers, times, text)\n"
            "FIELD=         empty; FIELD!= not empty\n"

@@ -12,7 +12,12 @@ static span argument(sqlite3_value *value) {
     return span_of(data, (size_t)sqlite3_value_bytes(value));
 }
 
+/* Function lp_code is lp_field without folding: its registration hands in a mark. */
 static void result_text(sqlite3_context *context, span text) {
+    if (sqlite3_user_data(context)) {
+        sqlite3_result_text(context, text.size ? (const char *)text.data : "", (int)text.size, SQLITE_TRANSIENT);
+        return;
+    }
     buf folded = {0};
     fold_text(text, FOLD_KEEP_ACCENTS, &folded);
     if (folded.failed)
@@ -84,9 +89,18 @@ static void updated_function(sqlite3_context *context, int count, sqlite3_value 
         sqlite3_result_int64(context, greatest_ms);
 }
 
+/* lp_fold(text) */
+static void fold_function(sqlite3_context *context, int count, sqlite3_value **arguments) {
+    (void)count;
+    if (sqlite3_value_type(arguments[0]) != SQLITE_NULL)
+        result_text(context, argument(arguments[0]));
+}
+
 lp_err filter_register(sqlite3 *db, lp_error *error) {
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     if (sqlite3_create_function(db, "lp_field", 3, flags, NULL, field_function, NULL, NULL) != SQLITE_OK ||
+        sqlite3_create_function(db, "lp_code", 3, flags, db, field_function, NULL, NULL) != SQLITE_OK ||
+        sqlite3_create_function(db, "lp_fold", 1, flags, NULL, fold_function, NULL, NULL) != SQLITE_OK ||
         sqlite3_create_function(db, "lp_updated", 1, flags, NULL, updated_function, NULL, NULL) != SQLITE_OK)
         return err_plain(error, LP_NOMEM);
     return LP_OK;

@@ -1,6 +1,7 @@
 /* operand.c - one side and one comparison of a filter's term; see operand.h.
  *
- * The SQL side of every operand is already folded (c_ columns, lp_field), so texts are compared by bytes. */
+ * The SQL side of every operand is as it is compared (c_ columns, lp_field, lp_code), so texts are compared by bytes: texts
+ * folded, codes as they are. `Google` and `google` are two codes, and a count by source must not mix them. */
 #include "client/operand.h"
 
 #include <stdio.h>
@@ -74,7 +75,8 @@ lp_err operand_parse(clause *c, uint32_t kind, span name, operand *operand_out, 
         return LP_OK;
     }
     char call[48];
-    snprintf(call, sizeof call, "lp_field(record.body, %u, ", ref.number);
+    snprintf(call, sizeof call, "%s(record.body, %u, ", operand_out->type == FIELD_CODE ? "lp_code" : "lp_field",
+             ref.number);
     append_sql(operand_out, call);
     code = append_key(c, operand_out, ref.key, error);
     append_sql(operand_out, ")");
@@ -212,6 +214,21 @@ static lp_err compare_text(clause *c, const operand *o, comparison how, span tex
     return code;
 }
 
+/* Codes are equal or not to the letter; only "contains" is lenient. */
+static lp_err compare_code(clause *c, const operand *o, comparison how, span text, lp_error *error) {
+    lp_value value = {.type = LP_TEXT, .data = (const char *)text.data, .size = (uint32_t)text.size};
+    if (how != CMP_CONTAINS)
+        return compare_value(c, o, how, &value, error);
+    operand folded = *o;
+    folded.sql = (buf){0};
+    append_sql(&folded, "lp_fold(");
+    buf_append_span(&folded.sql, buf_span(&o->sql));
+    append_sql(&folded, ")");
+    lp_err code = compare_text(c, &folded, how, text, error);
+    operand_fini(&folded);
+    return code;
+}
+
 /* A field of unknown type is compared as text, whatever it holds; an order by type would be a guess. */
 static lp_err compare_any(clause *c, const operand *o, comparison how, span text, lp_error *error) {
     if (how != CMP_EQUAL && how != CMP_NOT_EQUAL && how != CMP_CONTAINS)
@@ -253,8 +270,9 @@ static lp_err append_comparison(clause *c, const operand *o, comparison how, spa
         return err_set(error, LP_INVALID, "%s holds bytes and can only be empty or not: '%s=', '%s!='", o->name,
                        o->name, o->name);
     case FIELD_TEXT:
-    case FIELD_CODE:
         return compare_text(c, o, how, value, error);
+    case FIELD_CODE:
+        return compare_code(c, o, how, value, error);
     case FIELD_ANY:
         break;
     }
