@@ -103,6 +103,8 @@ static lp_err take_option(args *a, const long_table *t, int index, const char *v
         a->json = true;
     else if (!t->fields[index] && strcmp(name, "help") == 0)
         a->help = true;
+    else if (!t->fields[index] && strcmp(name, "version") == 0)
+        a->version = true;
     else if (!t->fields[index] && strcmp(name, "replica") == 0)
         a->replica = value;
     args_option *grown = realloc(a->options, (a->option_count + 1u) * sizeof *grown);
@@ -139,7 +141,7 @@ static lp_err read_options(args *a, int argc, char **argv, const char *order, la
 
 static lp_err check_count(const args *a, language lang, lp_error *error) {
     const command_info *command = a->command;
-    if (a->help || !command)
+    if (a->help || a->version || !command)
         return LP_OK;
     if (a->count < command->min_arguments)
         return wrong_use(error, lang, T_TOO_FEW_ARGUMENTS, command->name);
@@ -194,7 +196,8 @@ bool args_flag(const args *a, const char *name) {
     return false;
 }
 
-lp_err args_number(const args *a, language lang, const char *name, uint32_t fallback, uint32_t *number_out, lp_error *error) {
+lp_err args_number(const args *a, language lang, const char *name, uint32_t fallback, uint32_t *number_out,
+                   lp_error *error) {
     *number_out = fallback;
     const char *text = args_value(a, name);
     if (!text)

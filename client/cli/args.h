@@ -48,6 +48,7 @@ typedef struct args {
     const char *replica;
     bool json;
     bool help;
+    bool version;
 } args;
 
 const command_info *args_commands(uint32_t *count_out);
@@ -63,7 +64,8 @@ void args_fini(args *a);
 const char *args_value(const args *a, const char *name);
 bool args_flag(const args *a, const char *name);
 /** Reads a number; `fallback` if the option was not given. Errors: LP_INVALID. */
-lp_err args_number(const args *a, language lang, const char *name, uint32_t fallback, uint32_t *number_out, lp_error *error);
+lp_err args_number(const args *a, language lang, const char *name, uint32_t fallback, uint32_t *number_out,
+                   lp_error *error);
 
 /** The arguments from number `first` on with spaces between them. NULL: out of memory. Ownership: free. */
 char *args_joined(const args *a, int first);

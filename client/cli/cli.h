@@ -22,11 +22,11 @@ typedef struct cli {
     FILE *err;
     language lang;
     bool json;
-    bool colour;       /**< stdout is a terminal and NO_COLOR is not set */
-    bool interactive;  /**< stdin and stderr are terminals */
-    bool err_terminal; /**< stderr is one: progress may be drawn */
-    bool answered;     /**< the JSON that was printed holds the error already */
-    bool quiet;        /**< the error was reported in full already: only the exit status is left */
+    bool colour;               /**< stdout is a terminal and NO_COLOR is not set */
+    bool interactive;          /**< stdin and stderr are terminals */
+    bool err_terminal;         /**< stderr is one: progress may be drawn */
+    bool answered;             /**< the JSON that was printed holds the error already */
+    bool quiet;                /**< the error was reported in full already: only the exit status is left */
     char path[CLI_PATH_BYTES]; /**< of the replica */
     lp_replica *replica;       /**< NULL until cli_open */
 } cli;

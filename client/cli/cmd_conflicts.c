@@ -42,7 +42,8 @@ static int64_t stamp_ms(const lp_value *stamp) {
     return ms;
 }
 
-static void read_side(cli *c, const lp_record *conflict, const char *value, const char *by, const char *stamp, side *side_out) {
+static void read_side(cli *c, const lp_record *conflict, const char *value, const char *by, const char *stamp,
+                      side *side_out) {
     lp_value who = lp_record_value(conflict, by);
     lp_value when = lp_record_value(conflict, stamp);
     side_out->value = lp_record_value(conflict, value);

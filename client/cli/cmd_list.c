@@ -22,10 +22,8 @@ static const char *const *columns_of(const char *kind) {
     static const struct {
         const char *kind;
         const char *const *columns;
-    } table[] = {{"touch", touch_columns},
-                 {"staff", staff_columns},
-                 {"device", device_columns},
-                 {"conflict", conflict_columns}};
+    } table[] = {
+        {"touch", touch_columns}, {"staff", staff_columns}, {"device", device_columns}, {"conflict", conflict_columns}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].kind, kind) == 0)
             return table[i].columns;
@@ -56,7 +54,8 @@ static bool add_heading(tty_table *table, language lang, const char *kind, const
     return ok;
 }
 
-static bool add_record(tty_table *table, language lang, const char *kind, const char *const *columns, const lp_record *record) {
+static bool add_record(tty_table *table, language lang, const char *kind, const char *const *columns,
+                       const lp_record *record) {
     char text[DISPLAY_TEXT_BYTES];
     lp_id_format(lp_record_id(record), text);
     bool ok = add_text(table, text);

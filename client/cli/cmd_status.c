@@ -8,10 +8,10 @@
 #include "client/cli/timetext.h"
 
 static json_t *status_json(const lp_status *s) {
-    json_t *object = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "state", s->state_name, "reason",
-                               json_of_text(s->reason), "unsent", (json_int_t)s->unsent, "oldest_unsent_ms",
-                               (json_int_t)s->oldest_unsent_ms, "refused", (json_int_t)s->refused, "leads",
-                               (json_int_t)s->leads, "conflicts", (json_int_t)s->conflicts);
+    json_t *object =
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "state", s->state_name, "reason", json_of_text(s->reason),
+                  "unsent", (json_int_t)s->unsent, "oldest_unsent_ms", (json_int_t)s->oldest_unsent_ms, "refused",
+                  (json_int_t)s->refused, "leads", (json_int_t)s->leads, "conflicts", (json_int_t)s->conflicts);
     json_object_set_new(object, "last_sync_ms", json_integer(s->last_sync_ms));
     json_object_set_new(object, "next_attempt_ms", json_integer(s->next_attempt_ms));
     json_object_set_new(object, "disk_free_bytes", json_integer((json_int_t)s->disk_free_bytes));

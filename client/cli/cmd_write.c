@@ -83,7 +83,8 @@ static lp_value text_value(const char *text) {
 }
 
 /* A touch is a record of its own, so that notes written at once on two devices both stay. */
-static lp_err fill_touch(lp_txn *txn, const lp_id *lead, const char *by, const char *text, lp_id *id_out, lp_error *error) {
+static lp_err fill_touch(lp_txn *txn, const lp_id *lead, const char *by, const char *text, lp_id *id_out,
+                         lp_error *error) {
     char lead_text[LP_ID_TEXT_BYTES];
     lp_id_format(lead, lead_text);
     lp_value type = text_value("note");

@@ -107,7 +107,8 @@ static void print_zsh(FILE *out, language lang) {
     }
     fputs(")\n"
           "    local line state\n"
-          "    _arguments -C '--replica[FILE]:FILE:_files' '--json' '--help' '1:command:->command' '*::argument:->argument'\n"
+          "    _arguments -C '--replica[FILE]:FILE:_files' '--json' '--help' '1:command:->command' "
+          "'*::argument:->argument'\n"
           "    case $state in\n"
           "    command) _describe command commands; return ;;\n"
           "    esac\n"

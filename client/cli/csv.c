@@ -1,52 +1,41 @@
-/* csv.c - the CSV reader over libcsv, and the writer; see csv.h.
- *
- * libcsv is fed line by line: it has no notion of lines, but a row's callback then fires during the feed of the line that ends it. */
+/* csv.c - the CSV reader, a state machine that eats bytes, and the writer; see csv.h. */
 #include "client/cli/csv.h"
 
-#include <csv.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Between two bytes the reader is in one of these states:
+ *
+ *     BEFORE_ROW --any but a line end--> BEFORE_CELL
+ *     BEFORE_CELL --quote--> QUOTED, --delimiter--> BEFORE_CELL, --line end--> BEFORE_ROW, --other--> PLAIN
+ *     PLAIN --delimiter--> BEFORE_CELL, --line end--> BEFORE_ROW, a quote is a character like any other
+ *     QUOTED --quote--> AFTER_QUOTE, everything else is text
+ *     AFTER_QUOTE --quote--> QUOTED (it was a doubled one), --delimiter--> BEFORE_CELL, --line end--> BEFORE_ROW */
+typedef enum state { BEFORE_ROW = 0, BEFORE_CELL, PLAIN, QUOTED, AFTER_QUOTE } state;
+
 struct csv_reader {
-    struct csv_parser parser;
     csv_row_fn fn;
     void *ctx;
+    char delimiter;
+    state state;
     csv_problem problem;
+    bool after_cr;     /* the last byte was CR: an LF now belongs to it */
     uint32_t line;     /* of the byte that comes next */
     uint32_t row_line; /* where the open row began */
-    bool open;         /* a row has begun and not ended */
-    bool after_cr;     /* the last byte was CR: an LF now belongs to it */
     char *text;        /* cells of the open row, a NUL after each */
     size_t text_size;
     size_t text_capacity;
-    size_t starts[CSV_COLUMNS_MAX + 1]; /* where cell i begins in `text` */
+    size_t starts[CSV_COLUMNS_MAX + 1]; /* where cell i begins in `text`; the last is the open cell's */
     csv_cell cells[CSV_COLUMNS_MAX];
-    uint32_t count;
+    uint32_t count; /* of closed cells */
 };
-
-/* libcsv asks for memory only through this, which bounds a cell. */
-static void *grow_cell(void *old, size_t size) {
-    return size > CSV_CELL_BYTES_MAX + 4096 ? NULL : realloc(old, size);
-}
-
-static int never_space(unsigned char c) {
-    (void)c;
-    return 0;
-}
 
 csv_reader *csv_reader_new(char delimiter, csv_row_fn fn, void *ctx) {
     csv_reader *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    if (csv_init(&r->parser, CSV_STRICT | CSV_STRICT_FINI) != 0) {
-        free(r);
-        return NULL;
-    }
-    csv_set_delim(&r->parser, (unsigned char)delimiter);
-    csv_set_space_func(&r->parser, never_space); /* libcsv would trim unquoted cells */
-    csv_set_realloc_func(&r->parser, grow_cell);
-    csv_set_blk_size(&r->parser, 4096);
+    r->delimiter = delimiter;
     r->fn = fn;
     r->ctx = ctx;
     r->line = r->row_line = 1;
@@ -56,7 +45,6 @@ csv_reader *csv_reader_new(char delimiter, csv_row_fn fn, void *ctx) {
 void csv_reader_free(csv_reader *r) {
     if (!r)
         return;
-    csv_free(&r->parser);
     free(r->text);
     free(r);
 }
@@ -79,29 +67,32 @@ static bool reserve(csv_reader *r, size_t more) {
     return true;
 }
 
-static void take_cell(void *data, size_t size, void *ctx) {
-    csv_reader *r = ctx;
-    if (r->problem)
-        return;
-    if (size > CSV_CELL_BYTES_MAX)
+/* Appends bytes to the open cell. */
+static void append(csv_reader *r, const char *data, size_t size) {
+    size_t cell_size = r->text_size - r->starts[r->count];
+    if (size > CSV_CELL_BYTES_MAX - cell_size) {
         r->problem = CSV_CELL_TOO_LARGE;
-    else if (r->count == CSV_COLUMNS_MAX)
+    } else if (!reserve(r, size)) {
+        r->problem = CSV_NO_MEMORY;
+    } else {
+        memcpy(r->text + r->text_size, data, size);
+        r->text_size += size;
+    }
+}
+
+static void close_cell(csv_reader *r) {
+    if (r->count == CSV_COLUMNS_MAX)
         r->problem = CSV_TOO_MANY_COLUMNS;
-    else if (!reserve(r, size + 1))
+    else if (!reserve(r, 1))
         r->problem = CSV_NO_MEMORY;
     if (r->problem)
         return;
-    r->starts[r->count++] = r->text_size;
-    if (size)
-        memcpy(r->text + r->text_size, data, size);
-    r->text[r->text_size + size] = '\0';
-    r->text_size += size + 1;
-    r->starts[r->count] = r->text_size;
+    r->text[r->text_size++] = '\0';
+    r->starts[++r->count] = r->text_size;
 }
 
-static void take_row(int terminator, void *ctx) {
-    (void)terminator;
-    csv_reader *r = ctx;
+static void close_row(csv_reader *r) {
+    close_cell(r);
     if (r->problem)
         return;
     for (uint32_t i = 0; i < r->count; i++)
@@ -109,45 +100,83 @@ static void take_row(int terminator, void *ctx) {
     r->fn(r->ctx, r->row_line, r->cells, r->count);
     r->count = 0;
     r->text_size = 0;
-    r->open = false;
 }
 
-static csv_problem parser_problem(csv_reader *r) {
-    if (csv_error(&r->parser) == CSV_EPARSE)
-        return CSV_STRAY_QUOTE;
-    return csv_get_buffer_size(&r->parser) >= CSV_CELL_BYTES_MAX ? CSV_CELL_TOO_LARGE : CSV_NO_MEMORY;
+/* A byte outside quotes that ends something. */
+static void take_separator(csv_reader *r, char c) {
+    if (c == r->delimiter) {
+        close_cell(r);
+        r->state = BEFORE_CELL;
+        return;
+    }
+    if (r->state != BEFORE_ROW)
+        close_row(r); /* an empty line is no row */
+    r->state = BEFORE_ROW;
 }
 
-/* One line, or the part of it that this feed holds: at most one line end, and that as the last byte. */
-static csv_problem feed_line(csv_reader *r, const char *data, size_t size) {
-    char last = data[size - 1];
-    bool ended = last == '\n' || last == '\r';
-    if (r->after_cr && data[0] == '\n')
-        ended = false; /* the second half of a CR LF that was counted already */
-    else if (!r->open)
+static bool is_separator(const csv_reader *r, char c) {
+    return c == r->delimiter || c == '\n' || c == '\r';
+}
+
+static void take_byte(csv_reader *r, char c) {
+    bool separator = is_separator(r, c);
+    if (r->state == BEFORE_ROW)
         r->row_line = r->line;
-    if (last != '\n' && last != '\r')
-        r->open = true;
-    else if (size > 1)
-        r->open = true; /* unless take_row says otherwise below */
-    if (csv_parse(&r->parser, data, size, take_cell, take_row, r) != size && !r->problem)
-        r->problem = parser_problem(r);
-    if (r->problem)
-        return r->problem;
-    r->after_cr = last == '\r';
-    if (ended)
+    if (r->state == QUOTED) {
+        if (c == '"')
+            r->state = AFTER_QUOTE;
+        else
+            append(r, &c, 1);
+    } else if (separator) {
+        take_separator(r, c);
+    } else if (r->state == AFTER_QUOTE) {
+        r->state = QUOTED;
+        if (c == '"')
+            append(r, &c, 1);
+        else
+            r->problem = CSV_STRAY_QUOTE;
+    } else if (c == '"' && r->state != PLAIN) {
+        r->state = QUOTED;
+    } else {
+        r->state = PLAIN;
+        append(r, &c, 1);
+    }
+}
+
+/* Counts CR, LF and CR LF as one line end each. */
+static void count_line(csv_reader *r, char c) {
+    if (c == '\r' || (c == '\n' && !r->after_cr))
         r->line++;
-    return CSV_FINE;
+    r->after_cr = c == '\r';
+}
+
+/* How many bytes at `data` are plain text of the open cell: the long way in one step. */
+static size_t run_length(const csv_reader *r, const char *data, size_t size) {
+    size_t n = 0;
+    if (r->state == PLAIN)
+        while (n < size && !is_separator(r, data[n]))
+            n++;
+    else if (r->state == QUOTED)
+        while (n < size && data[n] != '"' && data[n] != '\n' && data[n] != '\r')
+            n++;
+    return n;
 }
 
 csv_problem csv_reader_feed(csv_reader *r, const char *data, size_t size) {
     while (size && !r->problem) {
-        size_t n = 0;
-        while (n < size && data[n] != '\n' && data[n] != '\r')
-            n++;
-        if (n < size)
-            n++;
-        feed_line(r, data, n);
+        size_t n = run_length(r, data, size);
+        if (n) {
+            append(r, data, n);
+            r->after_cr = false;
+        } else if (r->after_cr && *data == '\n' && r->state == BEFORE_ROW) {
+            r->after_cr = false; /* the second half of the row's line end */
+            n = 1;
+        } else {
+            take_byte(r, *data);
+            if (!r->problem)
+                count_line(r, *data);
+            n = 1;
+        }
         data += n;
         size -= n;
     }
@@ -157,8 +186,11 @@ csv_problem csv_reader_feed(csv_reader *r, const char *data, size_t size) {
 csv_problem csv_reader_end(csv_reader *r) {
     if (r->problem)
         return r->problem;
-    if (csv_fini(&r->parser, take_cell, take_row, r) != 0 && !r->problem)
-        r->problem = csv_error(&r->parser) == CSV_EPARSE ? CSV_OPEN_QUOTE : parser_problem(r);
+    if (r->state == QUOTED)
+        r->problem = CSV_OPEN_QUOTE;
+    else if (r->state != BEFORE_ROW)
+        close_row(r);
+    r->state = BEFORE_ROW;
     return r->problem;
 }
 

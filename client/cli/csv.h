@@ -1,7 +1,8 @@
 /* csv.h - CSV bytes in, rows of cells out; and cells out as CSV text. Pure: no files, no clock, no messages.
  *
- * The reader is libcsv (RFC 4180) in strict mode behind one seam that adds what libcsv lacks: line numbers, limits, and
- * a verdict that says what is wrong. Nothing of libcsv is visible here.
+ * The reader follows RFC 4180 and what everybody writes besides: any line end, a last row without one, and a quote inside a cell that did
+ * not begin with one is a character (37.8"N). Everything else about quotes is strict. docs/decisions/0003-csv-reader.md says why it is
+ * not libcsv.
  *
  * Invariants:
  *   (1) Rows and cells do not depend on how the bytes were cut into feeds.
@@ -21,7 +22,7 @@
 /** What keeps a text from being CSV. */
 typedef enum csv_problem {
     CSV_FINE = 0,
-    CSV_STRAY_QUOTE,      /**< a quote inside an unquoted cell, or text after a closing quote */
+    CSV_STRAY_QUOTE,      /**< text after a closing quote */
     CSV_OPEN_QUOTE,       /**< the text ends inside a quoted cell */
     CSV_CELL_TOO_LARGE,   /**< a cell above CSV_CELL_BYTES_MAX */
     CSV_TOO_MANY_COLUMNS, /**< a row above CSV_COLUMNS_MAX cells */

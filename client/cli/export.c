@@ -102,7 +102,8 @@ static lp_err parse_columns(const cli *c, const char *text, export_columns *colu
     return LP_OK;
 }
 
-static lp_err choose_columns(const cli *c, const args *a, const lp_rows *rows, export_columns *columns, lp_error *error) {
+static lp_err choose_columns(const cli *c, const args *a, const lp_rows *rows, export_columns *columns,
+                             lp_error *error) {
     const char *wanted = args_value(a, "columns");
     if (wanted)
         return parse_columns(c, wanted, columns, error);

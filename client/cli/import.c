@@ -209,8 +209,8 @@ static void print_summary(const import_job *job, const uint32_t *counts) {
                                counts[OUTCOME_ERROR]};
     for (size_t i = 0; i < 5; i++)
         snprintf(numbers[i], sizeof numbers[i], "%u", (unsigned)values[i]);
-    cli_say(c, job->dry_run ? T_IMPORT_WOULD : T_IMPORT_DONE, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-            NULL);
+    cli_say(c, job->dry_run ? T_IMPORT_WOULD : T_IMPORT_DONE, numbers[0], numbers[1], numbers[2], numbers[3],
+            numbers[4], NULL);
     for (uint32_t i = 0; job->dry_run && i < job->map->count; i++)
         cli_say(c, T_IMPORT_COLUMN, job->sheet->names[i], job->map->columns[i].path, NULL);
 }

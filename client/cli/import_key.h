@@ -15,7 +15,7 @@
 
 /** Why a column does not identify the rows. */
 typedef struct import_key_fault {
-    bool empty;       /**< line `line` has no cell there; else: lines `line` and `other` have the same */
+    bool empty; /**< line `line` has no cell there; else: lines `line` and `other` have the same */
     uint32_t line;
     uint32_t other;
 } import_key_fault;

@@ -28,7 +28,7 @@ typedef struct map_column {
 typedef struct import_map {
     map_column *columns; /**< one per column of the sheet */
     uint32_t count;
-    uint32_t known;           /**< columns that mean a field or an id */
+    uint32_t known; /**< columns that mean a field or an id */
     uint32_t answer_max_bytes;
 } import_map;
 
@@ -38,7 +38,7 @@ typedef struct import_map {
 
 /** One thing a cell says. */
 typedef struct import_value {
-    char *path; /**< owned by the list */
+    char *path;     /**< owned by the list */
     lp_value value; /**< borrowed from the sheet */
 } import_value;
 
@@ -55,7 +55,8 @@ void import_map_fini(import_map *map);
 
 /** Appends what a cell of column `column` says; an empty cell says nothing.
  *  Errors: LP_TOO_LARGE, with the limit in `limit_bytes_out`; LP_NOMEM. */
-lp_err import_map_cell(const import_map *map, uint32_t column, csv_cell cell, import_values *values, uint32_t *limit_bytes_out);
+lp_err import_map_cell(const import_map *map, uint32_t column, csv_cell cell, import_values *values,
+                       uint32_t *limit_bytes_out);
 
 void import_values_clear(import_values *values);
 void import_values_fini(import_values *values);

@@ -22,7 +22,8 @@ static void set_result(import_job *job, uint32_t row, outcome what, const char *
 
 /* Errors that are about one row's data: the others can still be stored. */
 static bool is_about_data(lp_err code) {
-    return code == LP_INVALID || code == LP_TOO_LARGE || code == LP_NOT_FOUND || code == LP_REFUSED || code == LP_DENIED;
+    return code == LP_INVALID || code == LP_TOO_LARGE || code == LP_NOT_FOUND || code == LP_REFUSED ||
+           code == LP_DENIED;
 }
 
 static lp_err fail_cell(const import_job *job, uint32_t column, lp_err code, uint32_t limit_bytes, lp_error *error) {
@@ -96,7 +97,8 @@ static lp_err fill_record(const import_job *job, lp_txn *txn, const lp_record *r
     return code;
 }
 
-static lp_err create_record(const import_job *job, lp_txn *txn, const lp_id *id, const import_values *values, lp_error *error) {
+static lp_err create_record(const import_job *job, lp_txn *txn, const lp_id *id, const import_values *values,
+                            lp_error *error) {
     if (!txn)
         return LP_OK;
     lp_err code = lp_create(txn, "lead", id, NULL, error);

@@ -75,9 +75,9 @@ json_t *json_of_record(const lp_record *record) {
     for (uint32_t i = 0; lp_record_field(record, i, &field) == LP_OK; i++)
         if (strcmp(field.name, "deleted") != 0)
             set_field(fields, &field);
-    return json_pack("{s:o, s:s, s:b, s:b, s:o}", "id", json_of_id(lp_record_id(record)), "kind", lp_record_kind(record),
-                     "deleted", (int)lp_record_deleted(record), "unsent", (int)lp_record_unsent(record), "fields",
-                     fields);
+    return json_pack("{s:o, s:s, s:b, s:b, s:o}", "id", json_of_id(lp_record_id(record)), "kind",
+                     lp_record_kind(record), "deleted", (int)lp_record_deleted(record), "unsent",
+                     (int)lp_record_unsent(record), "fields", fields);
 }
 
 json_t *json_error_body(const lp_error *error) {

@@ -40,6 +40,8 @@ static void find_replica(cli *c, const args *a) {
 static lp_err run(cli *c, const args *a, lp_error *error) {
     if (a->help)
         return help_print(c, a->command);
+    if (a->version)
+        return cmd_version(c, a, error);
     if (!a->command) {
         help_all(c->err, c->lang);
         return cli_fail(c, error, LP_INVALID, T_NO_COMMAND, NULL);

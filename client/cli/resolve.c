@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "client/cli/cli.h"
 
@@ -19,7 +18,7 @@ static bool is_id_prefix(const char *text) {
     return digits >= PREFIX_DIGITS_MIN;
 }
 
-/* The ids that begin with the text: a filter can only say "contains". */
+/* The ids that begin with the text. */
 typedef struct candidates {
     uint32_t count;
     lp_id first;
@@ -37,18 +36,32 @@ static void add_candidate(candidates *found, const lp_id *id) {
     found->count++;
 }
 
+/* The text with its missing digits, all `rest`: the least or greatest id that begins with it. Hyphens may be left out. */
+static bool complete(const char *text, char rest, char *id_out) {
+    size_t at = 0;
+    for (; at < LP_ID_TEXT_BYTES - 1; at++) {
+        bool hyphen = at == 8 || at == 13 || at == 18 || at == 23;
+        if (*text == '-' && !hyphen)
+            return false;
+        id_out[at] = hyphen ? '-' : *text ? (char)tolower((unsigned char)*text) : rest;
+        text += *text && (!hyphen || *text == '-');
+    }
+    id_out[at] = '\0';
+    return *text == '\0';
+}
+
 static lp_err find(cli *c, const char *kind, const char *text, candidates *found, lp_error *error) {
-    char filter[64];
-    snprintf(filter, sizeof filter, "id~\"%.40s\"", text);
-    lp_query query = {.kind = kind, .filter = filter, .deleted = true};
+    char least[LP_ID_TEXT_BYTES];
+    char greatest[LP_ID_TEXT_BYTES];
+    char filter[2 * LP_ID_TEXT_BYTES + 16];
+    if (!complete(text, '0', least) || !complete(text, 'f', greatest))
+        return cli_fail(c, error, LP_INVALID, T_NOT_AN_ID, text, NULL);
+    snprintf(filter, sizeof filter, "id>=%s and id<=%s", least, greatest);
+    lp_query query = {.kind = kind, .filter = filter, .deleted = true, .limit = CANDIDATES_SHOWN + 1};
     lp_rows *rows = NULL;
     lp_err code = lp_list(c->replica, &query, &rows, error);
-    for (uint32_t i = 0; code == LP_OK && i < lp_rows_count(rows); i++) {
-        char id[LP_ID_TEXT_BYTES];
-        lp_id_format(lp_record_id(lp_rows_at(rows, i)), id);
-        if (strncasecmp(id, text, strlen(text)) == 0)
-            add_candidate(found, lp_record_id(lp_rows_at(rows, i)));
-    }
+    for (uint32_t i = 0; code == LP_OK && i < lp_rows_count(rows); i++)
+        add_candidate(found, lp_record_id(lp_rows_at(rows, i)));
     lp_rows_free(rows);
     return code;
 }

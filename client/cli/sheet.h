@@ -16,11 +16,11 @@
 /** What keeps a file from being a sheet; `line` is where. */
 typedef enum sheet_fault_kind {
     SHEET_FINE = 0,
-    SHEET_CSV,     /**< not CSV: see `problem` */
-    SHEET_NUL,     /**< a NUL byte: not a text file */
-    SHEET_EMPTY,   /**< no header row */
-    SHEET_RAGGED,  /**< most rows have another number of cells than the header */
-    SHEET_HEADER,  /**< a header cell with control characters, or longer than SHEET_NAME_BYTES_MAX */
+    SHEET_CSV,    /**< not CSV: see `problem` */
+    SHEET_NUL,    /**< a NUL byte: not a text file */
+    SHEET_EMPTY,  /**< no header row */
+    SHEET_RAGGED, /**< most rows have another number of cells than the header */
+    SHEET_HEADER, /**< a header cell with control characters, or longer than SHEET_NAME_BYTES_MAX */
     SHEET_MEMORY,
 } sheet_fault_kind;
 

@@ -10,7 +10,14 @@
 /** Columns a text takes on a terminal: 2 for a Chinese character, 0 for a combining mark. */
 size_t tty_width(const char *text, size_t size);
 
-typedef enum tty_style { TTY_PLAIN = 0, TTY_BOLD = 1, TTY_DIM = 2, TTY_RED = 31, TTY_GREEN = 32, TTY_YELLOW = 33 } tty_style;
+typedef enum tty_style {
+    TTY_PLAIN = 0,
+    TTY_BOLD = 1,
+    TTY_DIM = 2,
+    TTY_RED = 31,
+    TTY_GREEN = 32,
+    TTY_YELLOW = 33
+} tty_style;
 
 /** Writes at most `columns` columns of a text (0: all), control characters as spaces, cut with an ellipsis, then pads to
  *  `columns` if `pad`. */
