@@ -39,12 +39,18 @@ file(GLOB MAN8_PAGES CONFIGURE_DEPENDS docs/man/*.8)
 install(FILES ${MAN1_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${MAN8_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 
-# Completions: client/cli/completions/leadpool.bash, .zsh, .fish, each under the name its shell looks for.
-set(COMPLETIONS ${CMAKE_SOURCE_DIR}/client/cli/completions)
-install(FILES ${COMPLETIONS}/leadpool.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
-    RENAME leadpool OPTIONAL)
-install(FILES ${COMPLETIONS}/leadpool.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions
-    RENAME _leadpool OPTIONAL)
-install(FILES ${COMPLETIONS}/leadpool.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d OPTIONAL)
+# Completions, written by the program itself, each under the name its shell looks for.
+if(TARGET leadpool AND NOT CMAKE_CROSSCOMPILING)
+    set(COMPLETIONS ${CMAKE_BINARY_DIR}/completions)
+    file(MAKE_DIRECTORY ${COMPLETIONS})
+    foreach(shell bash zsh fish)
+        install(CODE "execute_process(COMMAND \"$<TARGET_FILE:leadpool>\" completions ${shell}
+            OUTPUT_FILE \"${COMPLETIONS}/leadpool.${shell}\" COMMAND_ERROR_IS_FATAL ANY)")
+    endforeach()
+    install(FILES ${COMPLETIONS}/leadpool.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME leadpool)
+    install(FILES ${COMPLETIONS}/leadpool.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _leadpool)
+    install(FILES ${COMPLETIONS}/leadpool.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 
-install(FILES server/systemd/leadpoold.service DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system OPTIONAL)
+install(FILES server/systemd/leadpoold.service DESTINATION lib/systemd/system OPTIONAL)

@@ -7,6 +7,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix=$work/prefix
 cmake --install "$build" --prefix "$prefix" > "$work/log" || { cat "$work/log"; exit 1; }
+if grep -v -e '^--' -e "$prefix" "$work/log" || sed -n 's/^-- \(Installing\|Up-to-date\): //p' "$work/log" | grep -v "^$prefix/"; then
+    echo "something is installed outside the prefix"
+    exit 1
+fi
 flags=$(sed -n 's/^CMAKE_C_FLAGS:STRING=//p' "$build/CMakeCache.txt")
 
 cat > "$work/main.c" <<'C'

@@ -34,7 +34,7 @@ tries=0
 until grep -q listening log; do
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] && kill -0 "$server" || { cat log; exit 1; }
-    python3 -c 'import time; time.sleep(0.1)'
+    sleep 0.1
 done
 invitation=$("$build/bin/leadpoold" invite --data pool --staff "Li Wei" --role rep --json |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["invitation"])')
