@@ -41,6 +41,7 @@ struct loop {
     bool done; /* a sync without keep ended, with `outcome` */
     lp_error outcome;
     int64_t version; /* of the file, by replica_watch */
+    uint64_t moved_bytes; /* on the network, when last looked */
     bool running;    /* `thread` exists; the owner's thread only */
     pthread_t thread;
     atomic_bool stopping;
@@ -190,6 +191,14 @@ static void look_for_writes(loop *l) {
     step(l, &(client_event){.kind = CLIENT_WORK});
 }
 
+static void look_for_bytes(loop *l) {
+    uint64_t up, down;
+    link_bytes(l->link, &up, &down);
+    if (up + down != l->moved_bytes)
+        client_alive(l->session);
+    l->moved_bytes = up + down;
+}
+
 static int32_t wait_ms(const loop *l, int64_t until_ms) {
     int64_t longest_ms = client_state(l->session) == LP_STATE_LIVE ? WATCH_MS : WAIT_MS_MAX;
     int64_t due_ms = client_deadline_ms(l->session);
@@ -221,6 +230,7 @@ static void turn(loop *l, int64_t until_ms) {
     deliver(l, &happened);
     if (l->running)
         look_for_writes(l);
+    look_for_bytes(l);
     if (now_ms(l) >= client_deadline_ms(l->session))
         step(l, &(client_event){.kind = CLIENT_TICK});
     pthread_mutex_unlock(l->mutex);

@@ -86,16 +86,16 @@ static lp_err load_cursor(replica *r, span scope, buf *kept, cursor *cursor_out,
     return err;
 }
 
-static lp_err store_cursor(replica *r, const cursor *c, lp_error *error) {
+/* Answers to two requests may cross: a cursor of the same epoch never goes back. *moved_out: it is the cursor now. */
+static lp_err store_cursor(replica *r, const cursor *c, bool *moved_out, lp_error *error) {
     char key[SCOPE_NAME_BYTES_MAX + 16];
     buf kept = {0};
     buf bytes = {0};
     cursor old;
     cursor_key(c->scope, key, sizeof key);
     lp_err err = load_cursor(r, c->scope, &kept, &old, error);
-    /* Answers to two requests may cross: a cursor of the same epoch never goes back. */
-    bool ahead = !err && span_equal(old.epoch, c->epoch) && old.seq > c->seq;
-    if (!err && !ahead) {
+    *moved_out = !err && !(span_equal(old.epoch, c->epoch) && old.seq > c->seq);
+    if (*moved_out) {
         cursor_put(&bytes, c);
         err = bytes.failed ? err_plain(error, LP_NOMEM) : replica_meta_put(r, key, buf_span(&bytes), error);
     }
@@ -109,13 +109,16 @@ static scope_class scope_of(span name) {
 }
 
 lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error) {
+    bool moved = false;
     r->touched = true;
     lp_err err = apply_changes(r, p->changes, outcome, error);
     if (!err)
-        err = store_cursor(r, &p->cursor, error);
+        err = store_cursor(r, &p->cursor, &moved, error);
     digest server;
-    if (!err && p->digest.size && digest_unpack(p->digest, &server))
+    if (!err && moved && p->digest.size && digest_unpack(p->digest, &server)) {
+        outcome->compared = true;
         outcome->diverged |= !digest_equal(server, r->digests[scope_of(p->cursor.scope)]);
+    }
     return err;
 }
 

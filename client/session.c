@@ -34,6 +34,7 @@ struct client_session {
     bool keep;
     bool welcomed;      /* on this connection */
     bool pulled;        /* every scope was read to its end since the last push */
+    bool diverged;      /* in sync, yet the digests differ */
     bool progressed;    /* on this connection something was exchanged */
     uint32_t next_id;
     uint64_t sent;      /* highest batch sent on this connection */
@@ -61,8 +62,19 @@ void client_session_free(client_session *s) {
     free(s);
 }
 
+static int64_t boot_ms(const client_session *s) {
+    return s->replica->env->boot_ms(s->replica->env->ctx);
+}
+
 int64_t client_deadline_ms(const client_session *s) {
     return s->deadline_ms;
+}
+
+void client_alive(client_session *s) {
+    bool connected = s->state == LP_STATE_SYNCING || s->state == LP_STATE_LIVE;
+    int64_t answer_ms = boot_ms(s) + CLIENT_ANSWER_MS;
+    if (connected && s->deadline_ms != NEVER && s->deadline_ms < answer_ms)
+        s->deadline_ms = answer_ms;
 }
 
 lp_state client_state(const client_session *s) {
@@ -82,10 +94,6 @@ void client_result(const client_session *s, lp_sync_result *result_out) {
     *result_out = s->result;
     result_out->bytes_up = up;
     result_out->bytes_down = down;
-}
-
-static int64_t boot_ms(const client_session *s) {
-    return s->replica->env->boot_ms(s->replica->env->ctx);
 }
 
 /* ---- actions ---- */
@@ -381,13 +389,14 @@ static void arrive(client_session *s, client_actions *actions) {
     s->failures = 0;
     if (s->state != LP_STATE_LIVE)
         note_in_sync(s);
+    const char *reason = s->diverged ? "this replica differs from the server's pool; join again into a new one" : "";
     if (s->keep) {
-        enter(s, actions, LP_STATE_LIVE, "");
+        enter(s, actions, LP_STATE_LIVE, reason);
         return;
     }
     add(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
-    enter(s, actions, LP_STATE_IDLE, "");
+    enter(s, actions, LP_STATE_IDLE, reason);
     finish(s, actions, LP_OK, "in sync");
 }
 
@@ -546,6 +555,9 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     replica_checkpoint(s->replica);
     if (has_pages)
         s->pulled = !more;
+    /* While a push is unanswered the server may hold what this end does not know to be there yet. */
+    if (pulled.compared && in_flight(s, REQUEST_PUSH) == 0)
+        s->diverged = s->result.diverged = pulled.diverged;
     if (pulled.changes)
         count_conflicts(s);
     report(s, actions, &pushed, &pulled);

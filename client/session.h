@@ -75,6 +75,10 @@ void client_session_free(client_session *s);
 
 void client_step(client_session *s, const client_event *event, client_actions *actions_out);
 
+/** Bytes are moving on the connection, though no whole message has come: a slow line is not a dead one. Puts off the deadline of an
+ *  answer that is due. */
+void client_alive(client_session *s);
+
 /** When CLIENT_TICK is wanted, in env->boot_ms time; INT64_MAX: not at all. */
 int64_t client_deadline_ms(const client_session *s);
 lp_state client_state(const client_session *s);

@@ -202,6 +202,7 @@ typedef struct lp_sync_result {
     uint64_t bytes_up;    /**< on the network, TLS included */
     uint64_t bytes_down;
     uint32_t round_trips; /**< request and answer pairs waited for */
+    bool diverged;        /**< all was read, yet this replica's digest is not the server's: report it, and join again into a new replica */
     bool complete;        /**< the outbox is empty and every scope read to its end */
 } lp_sync_result;
 
