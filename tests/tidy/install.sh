@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix=$work/prefix
 cmake --install "$build" --prefix "$prefix" > "$work/log" || { cat "$work/log"; exit 1; }
-if grep -v -e '^--' -e "$prefix" "$work/log" || sed -n 's/^-- \(Installing\|Up-to-date\): //p' "$work/log" | grep -v "^$prefix/"; then
+if sed -n 's/^-- \(Installing\|Up-to-date\): //p' "$work/log" | grep -v "^$prefix/"; then
     echo "something is installed outside the prefix"
     exit 1
 fi
