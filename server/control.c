@@ -5,11 +5,10 @@
 
 #include "proto/crypto.h"
 #include "proto/err.h"
-#include "proto/invite.h"
 #include "proto/message.h"
 #include "proto/wire.h"
-#include "server/config.h"
 #include "server/control_arguments.h"
+#include "server/control_verbs.h"
 
 #define BUSY_RETRY_MS 1000
 
@@ -96,97 +95,11 @@ static lp_err do_status(request *r, buf *out, lp_error *error) {
     return with_snapshot(r, read_status, out, error);
 }
 
-/* ---- invite ---- */
-
-typedef struct invited {
-    span token, staff, role;
-    int64_t expires_ms;
-} invited;
-
-static lp_err read_invited(span answer, invited *out, lp_error *error) {
-    message m;
-    *out = (invited){0};
-    lp_err err = message_decode(answer, &m, error);
-    if (err != LP_OK)
-        return err;
-    wire_reader r = wire_open(m.result);
-    for (uint32_t left = wire_map(&r); left > 0 && !r.failed; left--) {
-        span name = wire_text(&r);
-        if (span_equal(name, SPAN_LITERAL("token")))
-            out->token = wire_bytes(&r);
-        else if (span_equal(name, SPAN_LITERAL("expires_at")))
-            out->expires_ms = wire_i64(&r);
-        else if (span_equal(name, SPAN_LITERAL("staff")))
-            out->staff = wire_text(&r);
-        else if (span_equal(name, SPAN_LITERAL("role")))
-            out->role = wire_text(&r);
-        else
-            wire_raw(&r);
-    }
-    if (r.failed || out->token.size != INVITE_TOKEN_BYTES)
-        return err_set(error, LP_PROTOCOL, "the committer's answer to invite makes no sense");
-    return LP_OK;
-}
-
-static void put_invitation(const control *c, const invited *made, invite *inv, buf *out) {
-    buf text = {0};
-    memcpy(inv->token, made->token.data, INVITE_TOKEN_BYTES);
-    memcpy(inv->pin, c->pin, PIN_BYTES);
-    invite_format(inv, &text);
-    wire_put_map(out, 4);
-    wire_put_text(out, SPAN_LITERAL("invitation"));
-    wire_put_text(out, buf_span(&text));
-    wire_put_text(out, SPAN_LITERAL("expires_at"));
-    wire_put_i64(out, made->expires_ms);
-    wire_put_text(out, SPAN_LITERAL("staff"));
-    wire_put_text(out, made->staff);
-    wire_put_text(out, SPAN_LITERAL("role"));
-    wire_put_text(out, made->role);
-    out->failed |= text.failed;
-    buf_fini(&text);
-}
-
-static void ignore(void *ctx, job *j) {
-    (void)ctx;
-    (void)j;
-}
+/* ---- invite, backup, verify ---- */
 
 static lp_err do_invite(request *r, buf *out, lp_error *error) {
-    control *c = r->control;
-    invite inv = {0};
-    char address[INVITE_HOST_BYTES + 16];
-    if (!control_argument(r->arguments, "address", address, sizeof address))
-        return err_set(error, LP_INVALID, "the address is too long");
-    lp_err err = config_split_address(address[0] ? address : c->address, inv.host, &inv.port, error);
-    if (err != LP_OK)
-        return err;
-    if (inv.host[0] == '\0' || inv.port == 0)
-        return err_set(error, LP_INVALID,
-                       "an invitation needs the address devices reach the server at; give --address HOST:PORT");
-    job *j = job_new(JOB_INVITE);
-    if (!j)
-        return err_plain(error, LP_NOMEM);
-    buf_append_span(&j->request, r->bytes);
-    j->done = ignore;
-    if (j->request.failed)
-        err_plain(&j->error, j->result = LP_NOMEM);
-    else if (c->thread)
-        commit_thread_run(c->thread, j);
-    else
-        committer_run(c->committer, j);
-    invited made;
-    err = j->result;
-    if (err != LP_OK)
-        *error = j->error;
-    else
-        err = read_invited(buf_span(&j->answer), &made, error);
-    if (err == LP_OK)
-        put_invitation(c, &made, &inv, out);
-    job_free(j);
-    return err;
+    return control_invite(r->control, r->bytes, r->arguments, out, error);
 }
-
-/* ---- backup, verify ---- */
 
 static lp_err do_backup(request *r, buf *out, lp_error *error) {
     char path[4096];
@@ -201,47 +114,10 @@ static lp_err do_backup(request *r, buf *out, lp_error *error) {
     return LP_OK;
 }
 
-/* What the digest should be, from the rows. */
-typedef struct summing {
-    digester *digester;
-    digest sum;
-    record record;
-    lp_err err;
-    lp_error *error;
-} summing;
-
-static bool sum_row(void *ctx, const store_row *row) {
-    summing *s = ctx;
-    s->record.kind = row->kind;
-    s->record.id = row->id;
-    s->err = record_unpack(&s->record, row->body, row->stamps, s->error);
-    for (uint32_t i = 0; s->err == LP_OK && i < s->record.count; i++)
-        digest_add(s->digester, &s->sum, row->kind, &row->id, &s->record.regs[i]);
-    return s->err == LP_OK;
-}
-
-static lp_err verify_digest(control *c, store_reader *reader, lp_error *error) {
-    summing s = {.error = error};
-    digest stored;
-    record_init(&s.record, 0, &(lp_id){{0}});
-    lp_err err = digester_new(&c->pool->id, &s.digester, error);
-    if (err == LP_OK)
-        err = pool_digest(reader, &stored, error);
-    if (err == LP_OK)
-        err = reader->ops->feed(reader, SCOPE_POOL, 0, sum_row, &s, error);
-    if (err == LP_OK)
-        err = s.err;
-    if (err == LP_OK && !digest_equal(s.sum, stored))
-        err = err_set(error, LP_CORRUPT, "the pool's digest is not that of its records; restore a backup");
-    digester_free(s.digester);
-    record_fini(&s.record);
-    return err;
-}
-
 static lp_err read_verify(request *r, store_reader *reader, buf *out, lp_error *error) {
     lp_err err = reader->ops->verify(reader, r->progress, r->ctx, error);
     if (err == LP_OK)
-        err = verify_digest(r->control, reader, error);
+        err = control_verify_digest(r->control, reader, error);
     store_counts counts;
     if (err == LP_OK)
         err = reader->ops->counts(reader, &counts, error);

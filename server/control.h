@@ -8,14 +8,14 @@
 /** What control needs to know besides the pool. */
 typedef struct control {
     pool *pool;
-    commit_thread *thread;  /**< NULL: no server runs in this process, `committer` is called directly */
+    commit_thread *thread; /**< NULL: no server runs in this process, `committer` is called directly */
     committer *committer;
-    const char *address;    /**< host:port devices are to use */
-    const char *listen;     /**< host:port the server listens on; "" when none serves */
-    const uint8_t *pin;     /**< PIN_BYTES */
+    const char *address;                /**< host:port devices are to use */
+    const char *listen;                 /**< host:port the server listens on; "" when none serves */
+    const uint8_t *pin;                 /**< PIN_BYTES */
     uint64_t (*connections)(void *ctx); /**< NULL: none */
     void *ctx;
-    int64_t started_ms;     /**< 0: not serving */
+    int64_t started_ms; /**< 0: not serving */
 } control;
 
 /** Carries out one CONTROL message ("status", "invite", "backup", "verify") and appends a CONTROLLED, REFUSED or BUSY message. Blocks for

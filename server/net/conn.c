@@ -1,4 +1,5 @@
-/* conn.c - one connection, run by one worker at a time: what was signalled, then the channel, then the deadlines.
+/* conn.c - one connection, run by one worker at a time: what was signalled, then the channel and session (conn_session.c),
+ * then the deadlines.
  *
  *     NEW --admitted--> OPENING --channel open--> GREETING --hello accepted--> SERVING
  *     any of them --failed, too late, told to--> CLOSING --output out, peer's end seen or time up--> DEAD
@@ -6,23 +7,15 @@
  *
  * Invariants:
  *   (1) Every phase has a deadline; SERVING has none only while the committer or a parked wait owes the peer an answer.
- *   (2) Nothing more is read from a peer that has OUTPUT_HELD_MAX unread or SESSION_JOBS_MAX jobs at the committer.
- *   (3) A connection is freed by its own run only, after receive, send and every job came back. */
+ *   (2) A connection is freed by its own run only, after receive, send and every job came back. */
 #include "server/net/conn.h"
 
 #include <stdlib.h>
 
-#include "proto/err.h"
-#include "server/net/http.h"
-
-#define OUTPUT_HELD_MAX (1024u * 1024u)
-#define STRANGER_HELD_MAX (60u * 1024u) /* with the 4 KiB of input: 64 KiB, design I10 */
-#define TURNS_MAX 32                    /* messages of one run, then others have their turn */
-#define CLOSE_MS 5000                   /* for the last output */
+#define CLOSE_MS 5000  /* for the last output */
 #define LINGER_MS 1000 /* for the peer to have read it: closing with unread input resets the connection */
-#define RETRY_MS 1000  /* what a peer is told when the commit queue is full */
 
-static int64_t boot_now(const conn *c) {
+int64_t conn_now_ms(const conn *c) {
     const lp_env *env = c->net->pool->env;
     return env->boot_ms(env->ctx);
 }
@@ -33,12 +26,12 @@ static void log_closing(const conn *c, const char *reason) {
     log_line(c->net->log, LOG_LEVEL_DEBUG, "closing", LOG_TEXT("address", address), LOG_TEXT("reason", reason));
 }
 
-static void close_orderly(conn *c, const char *reason) {
+void conn_close(conn *c, const char *reason) {
     if (c->phase >= CONN_CLOSING)
         return;
     log_closing(c, reason);
     c->phase = CONN_CLOSING;
-    c->close_by_ms = boot_now(c) + CLOSE_MS;
+    c->close_by_ms = conn_now_ms(c) + CLOSE_MS;
     channel_close(c->channel);
 }
 
@@ -48,173 +41,6 @@ void conn_signal(conn *c, uint32_t events) {
     net *n = c->net;
     if (!(atomic_fetch_or(&c->events, events | EVENT_ACTIVE) & EVENT_ACTIVE))
         workers_push(n, c);
-}
-
-/* Under the lock, so that the run that takes the job cannot free the connection before the signal is given. */
-static void on_job_done(void *ctx, job *j) {
-    conn *c = ctx;
-    net *n = c->net;
-    pthread_mutex_lock(&n->done_mutex);
-    j->next = c->done;
-    c->done = j;
-    conn_signal(c, EVENT_COMMITTED);
-    pthread_mutex_unlock(&n->done_mutex);
-}
-
-/* The jobs that came back, oldest first. */
-static job *take_done(conn *c) {
-    pthread_mutex_lock(&c->net->done_mutex);
-    job *newest = c->done, *oldest = NULL;
-    c->done = NULL;
-    pthread_mutex_unlock(&c->net->done_mutex);
-    while (newest) {
-        job *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
-/* ---- the session ---- */
-
-static void step(conn *c, store_reader *reader, const session_event *event);
-
-static void submit(conn *c, store_reader *reader, job *j) {
-    if (c->phase == CONN_DEAD) {
-        job_free(j);
-        return;
-    }
-    j->done = on_job_done;
-    j->ctx = c;
-    c->jobs++;
-    lp_err err = commit_thread_submit(c->net->thread, j);
-    if (err == LP_OK)
-        return;
-    c->jobs--;
-    j->result = err;
-    j->retry_ms = RETRY_MS;
-    err_set(&j->error, err, err == LP_BUSY ? "the server has too much to write just now" : "the server is stopping");
-    step(c, reader, &(session_event){.kind = SESSION_COMMITTED, .job = j});
-}
-
-static void answer(conn *c, session_action *action) {
-    lp_error error;
-    if (c->phase < CONN_CLOSING && channel_send(c->channel, action->id, buf_span(&action->answer), &error) != LP_OK)
-        close_orderly(c, error.message);
-    buf_fini(&action->answer);
-}
-
-static void step(conn *c, store_reader *reader, const session_event *event) {
-    session_actions actions = {0};
-    session_step(c->session, reader, event, &actions);
-    for (uint32_t i = 0; i < actions.count; i++) {
-        session_action *action = &actions.list[i];
-        switch (action->kind) {
-        case SESSION_ANSWER:
-            answer(c, action);
-            break;
-        case SESSION_COMMIT:
-            submit(c, reader, action->job);
-            break;
-        case SESSION_CLOSE:
-            close_orderly(c, "the session ended");
-            break;
-        }
-    }
-}
-
-static void take_jobs(conn *c, store_reader *reader) {
-    for (job *j = take_done(c), *next; j; j = next) {
-        next = j->next;
-        c->jobs--;
-        if (c->phase < CONN_CLOSING)
-            step(c, reader, &(session_event){.kind = SESSION_COMMITTED, .job = j});
-        else
-            job_free(j);
-    }
-}
-
-static void wake_waits(conn *c, store_reader *reader, uint32_t events, int64_t now_ms) {
-    if (!c->session || c->phase >= CONN_CLOSING)
-        return;
-    if (events & EVENT_MOVED)
-        step(c, reader, &(session_event){.kind = SESSION_MOVED});
-    int64_t deadline_ms = session_deadline_ms(c->session);
-    if (c->phase < CONN_CLOSING && deadline_ms != 0 && deadline_ms <= now_ms)
-        step(c, reader, &(session_event){.kind = SESSION_TICK});
-}
-
-/* ---- the channel ---- */
-
-static void open_session(conn *c, span binding) {
-    lp_error error;
-    if (session_new(c->net->pool, binding, &c->session, &error) != LP_OK) {
-        close_orderly(c, error.message);
-        return;
-    }
-    c->phase = CONN_GREETING;
-    c->greet_by_ms = boot_now(c) + c->net->config->handshake_timeout_ms;
-}
-
-static void take_message(conn *c, store_reader *reader, const channel_event *event) {
-    step(c, reader, &(session_event){.kind = SESSION_MESSAGE, .id = event->id, .bytes = event->bytes});
-    if (c->phase != CONN_GREETING || !session_known(c->session))
-        return;
-    c->phase = CONN_SERVING;
-    char address[PEER_TEXT_BYTES];
-    peer_format(&c->peer, c->peer_port, address);
-    log_line(c->net->log, LOG_LEVEL_INFO, "device connected", LOG_NUMBER("device", session_device(c->session)),
-             LOG_TEXT("address", address));
-}
-
-static void take_event(conn *c, store_reader *reader, const channel_event *event) {
-    lp_error error;
-    switch (event->kind) {
-    case CHANNEL_NOTHING:
-        return;
-    case CHANNEL_OPEN:
-        open_session(c, event->bytes);
-        return;
-    case CHANNEL_MESSAGE:
-        take_message(c, reader, event);
-        return;
-    case CHANNEL_HTTP:
-        if (http_answer(c->channel, event->method, event->path, &error) != LP_OK)
-            close_orderly(c, error.message);
-        else
-            close_orderly(c, "answered a browser");
-        return;
-    case CHANNEL_CLOSED:
-        close_orderly(c, "the peer closed");
-        return;
-    case CHANNEL_FAILED:
-        close_orderly(c, event->error.message);
-        return;
-    }
-}
-
-static size_t output_held(const conn *c) {
-    return c->output.size + channel_output(c->channel).size;
-}
-
-static bool has_room(const conn *c) {
-    size_t limit = c->phase == CONN_SERVING ? OUTPUT_HELD_MAX : STRANGER_HELD_MAX;
-    return c->jobs < SESSION_JOBS_MAX && output_held(c) < limit;
-}
-
-static void take_events(conn *c, store_reader *reader) {
-    for (int turn = 0; c->phase < CONN_CLOSING && !c->draining && has_room(c); turn++) {
-        if (turn == TURNS_MAX) {
-            conn_signal(c, EVENT_MORE);
-            return;
-        }
-        channel_event event;
-        channel_next(c->channel, &event);
-        if (event.kind == CHANNEL_NOTHING)
-            return;
-        take_event(c, reader, &event);
-    }
 }
 
 /* ---- deadlines ---- */
@@ -246,7 +72,7 @@ static void check_patience(conn *c, int64_t now_ms) {
     if (c->phase == CONN_CLOSING || c->sending)
         conn_drop(c);
     else
-        close_orderly(c, c->phase == CONN_SERVING ? "nothing came for too long" : "no hello in time");
+        conn_close(c, c->phase == CONN_SERVING ? "nothing came for too long" : "no hello in time");
 }
 
 static void set_timer(conn *c) {
@@ -268,15 +94,15 @@ static void keep_going(conn *c, int64_t now_ms) {
             conn_drop(c);
         c->close_by_ms = sooner(c->close_by_ms, now_ms + LINGER_MS);
     }
-    if (c->phase == CONN_CLOSING || (!c->draining && has_room(c)))
+    if (c->phase == CONN_CLOSING || (!c->draining && conn_has_room(c)))
         conn_start_receive(c);
 }
 
 static void settle(conn *c, int64_t now_ms) {
-    if (c->phase < CONN_SERVING && channel_held_bytes(c->channel) > STRANGER_HELD_MAX)
-        close_orderly(c, "too much before a hello");
+    if (c->phase < CONN_SERVING && channel_held_bytes(c->channel) > CONN_STRANGER_HELD_MAX)
+        conn_close(c, "too much before a hello");
     if (c->draining && c->jobs == 0)
-        close_orderly(c, "the server is stopping");
+        conn_close(c, "the server is stopping");
     check_patience(c, now_ms);
     if (c->phase != CONN_DEAD)
         keep_going(c, now_ms);
@@ -330,7 +156,7 @@ static void conn_free(conn *c) {
 
 void conn_run(conn *c, store_reader *reader) {
     uint32_t events = atomic_exchange(&c->events, EVENT_ACTIVE);
-    int64_t now_ms = boot_now(c);
+    int64_t now_ms = conn_now_ms(c);
     c->moves_seen = atomic_load(&c->net->moves);
     if (c->phase == CONN_NEW)
         admit(c, now_ms);
@@ -339,14 +165,14 @@ void conn_run(conn *c, store_reader *reader) {
     if (events & EVENT_SENT)
         conn_take_sent(c, now_ms);
     if (events & EVENT_COMMITTED)
-        take_jobs(c, reader);
+        conn_take_jobs(c, reader);
     if (events & EVENT_DRAIN)
         c->draining = true;
     if (events & EVENT_KILL)
         conn_drop(c);
     if (c->phase != CONN_DEAD) {
-        wake_waits(c, reader, events, now_ms);
-        take_events(c, reader);
+        conn_wake_waits(c, reader, events, now_ms);
+        conn_take_events(c, reader);
         settle(c, now_ms);
     }
     if (c->phase == CONN_DEAD && !c->receiving && !c->sending && c->jobs == 0) {

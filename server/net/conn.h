@@ -108,6 +108,18 @@ void conn_signal(conn *c, uint32_t events);
 /** Works off what was signalled. Thread: a worker. */
 void conn_run(conn *c, store_reader *reader);
 
+int64_t conn_now_ms(const conn *c); /**< boot time */
+/** Begins to close: the last output goes out first. */
+void conn_close(conn *c, const char *reason);
+
+/* conn_session.c: messages between the channel and the session. */
+#define CONN_STRANGER_HELD_MAX (60u * 1024u) /**< with the 4 KiB of input: 64 KiB, design I10 */
+void conn_take_jobs(conn *c, store_reader *reader);
+void conn_wake_waits(conn *c, store_reader *reader, uint32_t events, int64_t now_ms);
+void conn_take_events(conn *c, store_reader *reader);
+/** False while the peer has to wait: too much unread, or too many jobs. */
+bool conn_has_room(const conn *c);
+
 /* conn_io.c: bytes between the stream and the channel. */
 void conn_take_received(conn *c, int64_t now_ms);
 void conn_take_sent(conn *c, int64_t now_ms);

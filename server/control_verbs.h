@@ -1,0 +1,14 @@
+/* control_verbs.h - the verbs of control.c that fill a file of their own. Thread: any but the committer's. */
+#ifndef SERVER_CONTROL_VERBS_H
+#define SERVER_CONTROL_VERBS_H
+
+#include "server/control.h"
+
+/** Has the committer make an invitation and appends { invitation, expires_at, staff, role }. `request` is the CONTROL message.
+ *  Errors: LP_INVALID, those of the committer. */
+lp_err control_invite(control *c, span request, span arguments, buf *out, lp_error *error);
+
+/** Compares the digest that was kept commit by commit with that of all rows of the reader's snapshot. Errors: LP_CORRUPT, LP_NOMEM. */
+lp_err control_verify_digest(control *c, store_reader *reader, lp_error *error);
+
+#endif
