@@ -279,8 +279,6 @@ lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out,
     int64_t first, last;
     *count_out = 0;
     lp_err err = batch_range(r, number, &first, &last, error);
-    if (err == LP_NOT_FOUND)
-        return err_set(error, LP_CORRUPT, "a batch of the outbox is gone; run leadpool doctor");
     sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_RANGE, error);
     if (!s)
         return err ? err : LP_IO;

@@ -33,7 +33,8 @@ lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void 
 lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error);
 /** The first frozen batch with a number above `after`; 0 if there is none. Outside a transaction too. */
 lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
-/** Appends a frozen batch's changes (change.h) to `out`. *count_out: changes in it. Outside a transaction too. */
+/** Appends a frozen batch's changes (change.h) to `out`. *count_out: changes in it. Outside a transaction too. LP_NOT_FOUND (error
+ *  untouched) if it was settled. */
 lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error);
 
 /** What became of a batch. */

@@ -226,6 +226,7 @@ static const char *const digest_keys[] = {NULL, "digest.1", "digest.2"};
 
 static lp_err read_shared(replica *r, lp_error *error) {
     r->clock.last = (uint64_t)replica_meta_int(r, "clock.last", 0);
+    r->seen = (uint64_t)replica_meta_int(r, "clock.seen", 0);
     for (int scope = SCOPE_SETUP; scope <= SCOPE_POOL; scope++) {
         buf value = {0};
         lp_err err = replica_meta(r, digest_keys[scope], &value, error);
@@ -240,6 +241,8 @@ static lp_err read_shared(replica *r, lp_error *error) {
 
 static lp_err write_shared(replica *r, lp_error *error) {
     lp_err err = replica_meta_put_int(r, "clock.last", (int64_t)r->clock.last, error);
+    if (!err)
+        err = replica_meta_put_int(r, "clock.seen", (int64_t)r->seen, error);
     for (int scope = SCOPE_SETUP; !err && scope <= SCOPE_POOL; scope++) {
         uint8_t bytes[DIGEST_BYTES];
         digest_pack(r->digests[scope], bytes);
@@ -253,9 +256,13 @@ lp_err replica_begin(replica *r, lp_error *error) {
     if (err)
         return err;
     err = run_sql(r, "BEGIN IMMEDIATE", "write to the replica", error);
-    r->writing = !err;
-    if (!err)
-        err = read_shared(r, error);
+    if (err) {
+        if (r->lock)
+            r->lock->release(r->lock->ctx);
+        return err;
+    }
+    r->writing = true;
+    err = read_shared(r, error);
     if (err)
         replica_rollback(r);
     return err;
@@ -277,8 +284,9 @@ lp_err replica_commit(replica *r, lp_error *error) {
 }
 
 void replica_rollback(replica *r) {
-    if (r->writing)
-        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!r->writing)
+        return;
+    sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
     r->writing = false;
     r->touched = false;
     if (r->lock)

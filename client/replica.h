@@ -44,6 +44,7 @@ typedef struct replica {
     struct statements *statements;
     digester *digester;
     hlc clock;               /**< author = device number */
+    uint64_t seen;           /**< greatest hybrid time of a stamp from elsewhere: what no own stamp may fall below */
     lp_id pool;
     lp_id person;
     digest digests[3];       /**< of the server layer by scope_class, as of the open transaction */
@@ -66,7 +67,7 @@ int64_t replica_now_ms(replica *r);
  *  beginning, because another process may have moved them, and stored by its commit. */
 lp_err replica_begin(replica *r, lp_error *error);
 lp_err replica_commit(replica *r, lp_error *error);
-void replica_rollback(replica *r);
+void replica_rollback(replica *r); /**< harmless without a transaction */
 
 /** Translates the last SQLite failure into the error convention (LP_FULL, LP_CORRUPT, LP_BUSY, LP_IO, LP_NOMEM), naming `what`. */
 lp_err replica_sql_error(replica *r, const char *what, lp_error *error);

@@ -116,8 +116,7 @@ static lp_err move(replica *r, const target *list, uint32_t count, int64_t delta
             return err;
         floor = to.time;
     }
-    if (floor)
-        r->clock.last = floor;
+    r->clock.last = floor > r->seen ? floor : r->seen;
     return LP_OK;
 }
 

@@ -15,7 +15,7 @@
 #include "proto/message.h"
 
 #define NEVER INT64_MAX
-#define PAGE_BYTES (512 * 1024)
+#define PAGE_BYTES (384 * 1024)
 
 typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
 
@@ -288,10 +288,9 @@ static lp_err next_batch(client_session *s, uint64_t *number_out, lp_error *erro
         if (!err && *number_out == 0)
             *number_out = frozen;
     }
-    if (err)
-        replica_rollback(s->replica);
-    else
-        err = replica_commit(s->replica, error);
+    if (!err)
+        return replica_commit(s->replica, error);
+    replica_rollback(s->replica);
     return err;
 }
 
@@ -313,6 +312,10 @@ static lp_err send_push(client_session *s, client_actions *actions, uint64_t num
     uint64_t count;
     bool last = false, known = false;
     lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
+    if (err == LP_NOT_FOUND) {
+        s->sent = number; /* another process that syncs this replica has settled it meanwhile */
+        return LP_OK;
+    }
     if (!err)
         err = is_last(s, number, &last, error);
     if (!err && last)
@@ -463,7 +466,7 @@ static void on_clock(client_session *s, client_actions *actions, const message *
         err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
     if (!err)
         err = replica_commit(r, &error);
-    else if (r->writing)
+    else
         replica_rollback(r);
     if (err) {
         local_failure(s, actions, err, &error);
@@ -545,7 +548,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
         err = apply_pages(s, m->pages, &more, &pulled, &error);
     if (!err)
         err = replica_commit(s->replica, &error);
-    else if (s->replica->writing)
+    else
         replica_rollback(s->replica);
     if (err) {
         local_failure(s, actions, err, &error);

@@ -28,8 +28,12 @@ typedef struct plan {
     bool maybe_conflict;
 } plan;
 
+/* A batch of nothing but nonsense must not make an answer larger than a message: late reasons are left out. */
+#define REASONS_BYTES_MAX (128 * 1024)
+
 static void give_verdict(apply_verdicts *v, uint32_t set, int32_t field, verdict_kind kind, const char *reason) {
-    verdict given = {.set = set, .field = field, .kind = kind, .reason = span_text(reason)};
+    bool room = v->list.size < REASONS_BYTES_MAX;
+    verdict given = {.set = set, .field = field, .kind = kind, .reason = room ? span_text(reason) : (span){0}};
     verdict_put(&v->list, &given);
     v->count++;
 }
@@ -84,8 +88,8 @@ static lp_err read_set(change_set *set, uint32_t index, plan *pl, apply_verdicts
 }
 
 static void refuse_all(plan *pl, uint32_t index, apply_verdicts *verdicts, const char *reason) {
-    for (uint32_t i = 0; i < pl->count; i++)
-        give_verdict(verdicts, index, (int32_t)pl->items[i].field_index, VERDICT_REFUSED, reason);
+    if (pl->count)
+        give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
     pl->count = 0;
 }
 
