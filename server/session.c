@@ -14,6 +14,7 @@
 
 #define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
 #define WAIT_MS_MAX 60000
+#define VERDICTS_WITH_PAGES_MAX (128 * 1024) /* above it the pages wait for a request of their own */
 #define JOINS_MAX 3 /* guesses of an invitation per connection */
 
 typedef enum session_state { SESSION_NEW, SESSION_CLOCK, SESSION_READY, SESSION_CLOSED } session_state;
@@ -296,8 +297,10 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         close_session(s, actions);
         goto out;
     }
+    bool pages_fit = parts.verdicts.size <= VERDICTS_WITH_PAGES_MAX;
     if (j->kind == JOB_PUSH)
-        answer_pages(s, reader, actions, j->request_id, &parts, request.cursors, request.page_bytes, NULL);
+        answer_pages(s, reader, actions, j->request_id, &parts, pages_fit ? request.cursors : (span){0},
+                     request.page_bytes, NULL);
     else
         answer(s, actions, j->request_id, &parts);
 out:
