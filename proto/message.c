@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/err.h"
+#include "proto/hlc.h"
 #include "proto/wire.h"
 
 const char *message_name(uint32_t number) {
@@ -89,13 +90,21 @@ static void put(const part *p, message *m, buf *out) {
     }
 }
 
+/* Times that no stamp can hold are refused here, so that nobody behind has to think of overflow when subtracting two. */
+static int64_t take_time(wire_reader *r) {
+    int64_t ms = wire_i64(r);
+    if (ms < -STAMP_MS_MAX || ms > STAMP_MS_MAX)
+        r->failed = true;
+    return ms;
+}
+
 static void take(const part *p, message *m, wire_reader *r) {
     switch (p->type) {
     case PART_U64:
         *(uint64_t *)member(p, m) = wire_u64(r);
         break;
     case PART_I64:
-        *(int64_t *)member(p, m) = wire_i64(r);
+        *(int64_t *)member(p, m) = take_time(r);
         break;
     case PART_BOOL:
         *(bool *)member(p, m) = wire_bool(r);

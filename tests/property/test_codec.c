@@ -241,7 +241,7 @@ static uint64_t draw_u64(prop *p) {
 }
 
 static int64_t draw_i64(prop *p) {
-    return (int64_t)prop_number(p);
+    return prop_between(p, -STAMP_MS_MAX, STAMP_MS_MAX);
 }
 
 static bool draw_bool(prop *p) {

@@ -83,10 +83,13 @@ static void what_is_no_message_is_refused(void **state) {
                   SPAN_LITERAL("\x92\x07\x81\x02\xff"),                         /* U64 -1 */
                   SPAN_LITERAL("\x92\x07\x81\x02\xa1x"),
                   SPAN_LITERAL("\x92\x06\x81\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), /* I64 2^64-1 */
-                  SPAN_LITERAL("\x92\x66\x81\x02\x01"),                                 /* BOOL 1 */
-                  SPAN_LITERAL("\x92\x0a\x81\x02\xc4\x01x"),                            /* TEXT as bytes */
-                  SPAN_LITERAL("\x92\x01\x81\x02\xa1x"),                                /* BYTES as text */
-                  SPAN_LITERAL("\x92\x07\x80\xc0")};                                    /* something follows */
+                  SPAN_LITERAL("\x92\x06\x81\x01\xcf\x00\x01\x00\x00\x00\x00\x00\x00"), /* a time beyond year 10889 */
+                  SPAN_LITERAL("\x92\x06\x81\x01\xd3\xff\xff\x00\x00\x00\x00\x00\x00"), /* or as long before */
+                  SPAN_LITERAL("\x92\x06\x81\x01\xd3\x80\x00\x00\x00\x00\x00\x00\x00"),
+                  SPAN_LITERAL("\x92\x66\x81\x02\x01"),      /* BOOL 1 */
+                  SPAN_LITERAL("\x92\x0a\x81\x02\xc4\x01x"), /* TEXT as bytes */
+                  SPAN_LITERAL("\x92\x01\x81\x02\xa1x"),     /* BYTES as text */
+                  SPAN_LITERAL("\x92\x07\x80\xc0")};         /* something follows */
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (decode(bad[i], &m) != LP_PROTOCOL)
             fail_msg("case %zu passed", i);
