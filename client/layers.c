@@ -11,6 +11,18 @@
 #include "proto/merge.h"
 #include "proto/schema.h"
 
+static lp_err copy_registers(record *to, const record *from, lp_error *error) {
+    record_clear(to);
+    for (uint32_t i = 0; i < from->count; i++) {
+        bool made;
+        reg *slot = record_at(to, from->regs[i].field, from->regs[i].key, &made);
+        if (!slot)
+            return err_plain(error, LP_NOMEM);
+        *slot = from->regs[i];
+    }
+    return LP_OK;
+}
+
 static lp_err fill(replica_row *row, layers *l, lp_error *error) {
     const span parts[] = {row->body, row->stamps, row->server_body, row->server_stamps};
     size_t at[4];
@@ -59,6 +71,9 @@ lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error) {
     if (!err)
         err = fill(&row, l, error);
     statement(r, STATEMENT_ROW_BY_RID, NULL);
+    /* An earlier entry of the same batch may have settled all that was unacked: then the two layers are one, not one and none. */
+    if (!err && !l->layered)
+        err = copy_registers(&l->server, &l->visible, error);
     return err;
 }
 
@@ -72,18 +87,6 @@ void layers_close(layers *l) {
     record_fini(&l->server);
     buf_fini(&l->bytes);
     buf_fini(&l->unacked);
-}
-
-static lp_err copy_registers(record *to, const record *from, lp_error *error) {
-    record_clear(to);
-    for (uint32_t i = 0; i < from->count; i++) {
-        bool made;
-        reg *slot = record_at(to, from->regs[i].field, from->regs[i].key, &made);
-        if (!slot)
-            return err_plain(error, LP_NOMEM);
-        *slot = from->regs[i];
-    }
-    return LP_OK;
 }
 
 /* Keeps a value that something newer replaces: nothing anybody typed or saw is lost from this device's history. */

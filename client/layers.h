@@ -19,7 +19,7 @@ typedef struct layers {
     bool unsent;
     bool layered;  /**< `server` differs in kind from visible: something is unacked */
     record visible;
-    record server; /**< meaningful only if layered */
+    record server; /**< meaningful only if layered, or opened by rid */
     span body, stamps; /**< the visible layer as it was loaded */
     buf bytes;     /**< what both borrow from */
     buf unacked;   /**< and what settling added to visible */
@@ -27,6 +27,7 @@ typedef struct layers {
 
 /** Loads the record `id` into `l`; a record that is not stored comes out empty, of `kind`. */
 lp_err layers_open(replica *r, uint32_t kind, const lp_id *id, layers *l, lp_error *error);
+/** The same of a record in the outbox; `server` is meaningful whether layered or not. */
 lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error);
 lp_err layers_save(replica *r, layers *l, lp_error *error);
 void layers_close(layers *l);
