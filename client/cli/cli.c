@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/cli/json.h"
 
@@ -15,7 +16,8 @@ lp_err cli_open(cli *c, lp_error *error) {
         return LP_OK;
     if (!c->path[0])
         return cli_fail(c, error, LP_INVALID, T_NO_REPLICA_PATH, NULL);
-    lp_err code = lp_open(c->path, &c->replica, error);
+    bool exists = access(c->path, F_OK) == 0 || errno != ENOENT;
+    lp_err code = exists ? lp_open(c->path, &c->replica, error) : LP_NOT_FOUND;
     if (code == LP_NOT_FOUND)
         return cli_fail(c, error, LP_NOT_FOUND, T_NO_REPLICA, c->path, NULL);
     return code;
