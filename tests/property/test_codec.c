@@ -43,9 +43,11 @@ static void draw(prop *p, drawn *d) {
         reg *r = &d->regs[i];
         bool alike = i && prop_chance(p, 60);
         *r = alike ? d->regs[i - 1] : (reg){.stamp = draw_stamp(p), .seq = prop_number(p)};
-        if (!alike && prop_chance(p, 50))
+        if (prop_chance(p, alike ? 20 : 50)) /* alike but for one thing: another run all the same */
             r->base = draw_stamp(p);
-        r->field = 1 + (uint32_t)prop_below(p, prop_chance(p, 70) ? 60 : FIELD_NUMBER_MAX);
+        else if (alike && prop_chance(p, 20))
+            r->seq = prop_number(p);
+        r->field = prop_chance(p, 70) ? 1 + i : 1 + (uint32_t)prop_below(p, FIELD_NUMBER_MAX);
         r->key = prop_chance(p, 30) ? draw_span(p, &d->bytes, true) : (span){0};
         r->value = draw_span(p, &d->bytes, false);
     }

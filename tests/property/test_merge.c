@@ -243,6 +243,11 @@ static void a_conflict_needs_two_people_two_values_and_not_having_seen(void **st
     assert_false(merge_conflict(&early, &li, &late, &wang));
     late.base = (stamp){150, 9}; /* seen something later still */
     assert_false(merge_conflict(&early, &li, &late, &wang));
+    /* A stamp given twice, and a base that lies: still one answer for both orders. */
+    early.stamp = late.stamp;
+    assert_true(merge_conflict(&early, &li, &late, &wang) == merge_conflict(&late, &wang, &early, &li));
+    late.base = (stamp){300, 9};
+    assert_true(merge_conflict(&early, &li, &late, &wang) == merge_conflict(&late, &wang, &early, &li));
 }
 
 static void stamps_are_totally_ordered_as_their_bytes_are(void **state) {

@@ -13,7 +13,7 @@
 
 static void invitations_come_back(void **state) {
     (void)state;
-    static const char *const hosts[] = {"pool.example.com", "127.0.0.1", "::1", "fe80::1%eth0", "a_b-c.d"};
+    static const char *const hosts[] = {"pool.example.com", "127.0.0.1", "::1", "fe80::1%eth0", "a_b-c.D0"};
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         invite inv = {.port = (uint16_t)(i ? 65535 : 1)}, back;
         buf text = {0};
