@@ -33,13 +33,13 @@ typedef struct buf {
 
 void buf_init(buf *b);
 void buf_fini(buf *b);
-void buf_clear(buf *b);                                   /**< size 0 and not failed; keeps the memory */
-bool buf_reserve(buf *b, size_t more);                    /**< room for `more` bytes; false if out of memory */
-void buf_append(buf *b, const void *data, size_t size);   /**< `data` must not lie in b */
+void buf_clear(buf *b);                                 /**< size 0 and not failed; keeps the memory */
+bool buf_reserve(buf *b, size_t more);                  /**< room for `more` bytes; false if out of memory */
+void buf_append(buf *b, const void *data, size_t size); /**< `data` must not lie in b */
 void buf_append_span(buf *b, span s);
 void buf_append_byte(buf *b, uint8_t byte);
-void buf_consume(buf *b, size_t count);                   /**< drops the first `count` bytes, at most b->size */
-span buf_span(const buf *b);                              /**< valid until the next change of b */
+void buf_consume(buf *b, size_t count); /**< drops the first `count` bytes, at most b->size */
+span buf_span(const buf *b);            /**< valid until the next change of b */
 
 /** Unsigned LEB128 (DWARF 5 section 7.6), at most 10 bytes. Used in packed records, never on the wire. */
 void buf_append_varint(buf *b, uint64_t value);

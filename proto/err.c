@@ -7,7 +7,7 @@
 
 const char *lp_err_name(lp_err code) {
     switch ((int)code) {
-#define E(name, number, exit_code, sentence)                                                                                     \
+#define E(name, number, exit_code, sentence)                                                                           \
     case number:                                                                                                       \
         return #name;
 #include "leadpool/errors.def"
@@ -19,7 +19,7 @@ const char *lp_err_name(lp_err code) {
 
 const char *lp_err_text(lp_err code) {
     switch ((int)code) {
-#define E(name, number, exit_code, sentence)                                                                                     \
+#define E(name, number, exit_code, sentence)                                                                           \
     case number:                                                                                                       \
         return sentence;
 #include "leadpool/errors.def"
@@ -31,7 +31,7 @@ const char *lp_err_text(lp_err code) {
 
 int32_t lp_err_exit_code(lp_err code) {
     switch ((int)code) {
-#define E(name, number, exit_code, sentence)                                                                                     \
+#define E(name, number, exit_code, sentence)                                                                           \
     case number:                                                                                                       \
         return exit_code;
 #include "leadpool/errors.def"

@@ -23,7 +23,7 @@ typedef struct stamp {
     uint32_t author;
 } stamp;
 
-#define STAMP_BYTES 12                       /**< packed: 6 ms, 2 count, 4 author, big-endian, so bytes order as stamps do */
+#define STAMP_BYTES 12 /**< packed: 6 ms, 2 count, 4 author, big-endian, so bytes order as stamps do */
 #define STAMP_MS_MAX ((INT64_C(1) << 48) - 1) /**< year 10889 */
 #define STAMP_NONE ((stamp){0, 0})
 

@@ -16,8 +16,8 @@ typedef enum merge_outcome {
     MERGE_APPLIED, /**< the change is now the value */
     MERGE_LOST,    /**< a greater stamp was there */
     MERGE_SAME,    /**< this very change was there already */
-    MERGE_CLONED,  /**< the same stamp with another value or base was there: a cloned device; the greater is now there */
-    MERGE_NOMEM,   /**< nothing changed */
+    MERGE_CLONED, /**< the same stamp with another value or base was there: a cloned device; the greater is now there */
+    MERGE_NOMEM,  /**< nothing changed */
 } merge_outcome;
 
 /** Merges one change into `rec`. `change->key` and `change->value` are borrowed by the record if it wins.

@@ -45,7 +45,7 @@ static const part parts[] = {
 /* Checks at compile time that every member has the C type its table row says. */
 #define MESSAGE(NAME, number, name)
 #define PART(MESSAGE, key, member, type)                                                                               \
-    _Static_assert(_Generic(((message *)0)->member, MSG_TYPE_##type: 1, default: 0), #member " is not " #type);
+    _Static_assert(_Generic(((message *)0)->member, MSG_TYPE_##type : 1, default : 0), #member " is not " #type);
 #include "proto/messages.def"
 #undef MESSAGE
 #undef PART

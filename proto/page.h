@@ -20,7 +20,7 @@ typedef struct cursor {
     span scope; /**< "setup", "pool", ... */
     span epoch; /**< 16 bytes, or empty: nothing read yet */
     uint64_t seq;
-    span tag;   /**< 8 bytes, or empty */
+    span tag; /**< 8 bytes, or empty */
 } cursor;
 
 typedef struct page {
@@ -30,13 +30,18 @@ typedef struct page {
     span digest;  /**< 16 bytes or empty */
 } page;
 
-typedef enum verdict_kind { VERDICT_APPLIED = 0, VERDICT_LOST = 1, VERDICT_REFUSED = 2, VERDICT_RECEIVED = 3 } verdict_kind;
+typedef enum verdict_kind {
+    VERDICT_APPLIED = 0,
+    VERDICT_LOST = 1,
+    VERDICT_REFUSED = 2,
+    VERDICT_RECEIVED = 3
+} verdict_kind;
 
 typedef struct verdict {
-    uint32_t set;   /**< index in the batch, from 0 */
-    int32_t field;  /**< index in the set, from 0; -1: all of it */
+    uint32_t set;  /**< index in the batch, from 0 */
+    int32_t field; /**< index in the set, from 0; -1: all of it */
     verdict_kind kind;
-    span reason;    /**< one line for a person; empty unless refused */
+    span reason; /**< one line for a person; empty unless refused */
 } verdict;
 
 void cursor_put(buf *b, const cursor *c);

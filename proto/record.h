@@ -21,11 +21,11 @@
 
 typedef struct reg {
     uint32_t field;
-    span key;      /**< empty unless the field is a map */
-    span value;    /**< msgpack bytes of one value; nil when cleared */
+    span key;   /**< empty unless the field is a map */
+    span value; /**< msgpack bytes of one value; nil when cleared */
     stamp stamp;
-    stamp base;    /**< stamp of the value the author was looking at; none if there was none */
-    uint64_t seq;  /**< the pool's order at which this value arrived; 0 on a device */
+    stamp base;   /**< stamp of the value the author was looking at; none if there was none */
+    uint64_t seq; /**< the pool's order at which this value arrived; 0 on a device */
 } reg;
 
 typedef struct record {

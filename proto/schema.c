@@ -180,7 +180,7 @@ lp_err schema_check(uint32_t kind, uint32_t field, span key, span value, lp_erro
     wire_kind found = wire_peek(&r);
     size_t size = found == WIRE_TEXT ? wire_text(&r).size : found == WIRE_BYTES ? wire_bytes(&r).size : value.size;
     if (info->max_bytes && size > info->max_bytes)
-        return err_set(error, LP_TOO_LARGE, "%s is %zu bytes long, at most %u are allowed; shorten it", info->name, size,
-                       info->max_bytes);
+        return err_set(error, LP_TOO_LARGE, "%s is %zu bytes long, at most %u are allowed; shorten it", info->name,
+                       size, info->max_bytes);
     return LP_OK;
 }

@@ -40,10 +40,10 @@ enum field_number {
 #undef FIELD
 };
 
-#define FIELD_DELETED 1             /**< the field `deleted` of every kind */
-#define FIELD_NUMBER_MAX 65535      /**< greatest field number, known or not */
-#define KIND_NUMBER_MAX 65535       /**< greatest kind number, known or not */
-#define KEY_BYTES_MAX 255           /**< longest key of a map field */
+#define FIELD_DELETED 1               /**< the field `deleted` of every kind */
+#define FIELD_NUMBER_MAX 65535        /**< greatest field number, known or not */
+#define KIND_NUMBER_MAX 65535         /**< greatest kind number, known or not */
+#define KEY_BYTES_MAX 255             /**< longest key of a map field */
 #define VALUE_BYTES_UNKNOWN_MAX 65536 /**< largest value of a field this version does not know */
 #define RECORD_BYTES_MAX (512 * 1024) /**< a record stops growing above this */
 #define RECORD_FIELDS_MAX 2048        /**< nor does it get more registers: record_at costs a move of those behind it */
@@ -67,12 +67,12 @@ typedef struct kind_info {
 } kind_info;
 
 const kind_info *schema_kinds(uint32_t *count_out);
-const kind_info *schema_kind(uint32_t number);         /**< NULL if unknown */
-const kind_info *schema_kind_named(const char *name);  /**< NULL if unknown */
+const kind_info *schema_kind(uint32_t number);        /**< NULL if unknown */
+const kind_info *schema_kind_named(const char *name); /**< NULL if unknown */
 /** The fields of a kind in order of schema.def; NULL and 0 if the kind is unknown. */
 const field_info *schema_fields(uint32_t kind, uint32_t *count_out);
-const field_info *schema_field(uint32_t kind, uint32_t number);          /**< NULL if unknown */
-const field_info *schema_field_named(uint32_t kind, span name);          /**< NULL if unknown */
+const field_info *schema_field(uint32_t kind, uint32_t number); /**< NULL if unknown */
+const field_info *schema_field_named(uint32_t kind, span name); /**< NULL if unknown */
 
 /** Checks one value (its msgpack bytes, already scanned) against the schema: type, limit, key where and only where the field
  *  is a map. Null is always allowed: a cleared field. Unknown kinds and fields pass if small enough.

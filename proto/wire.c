@@ -62,8 +62,8 @@ static bool fixed_head(wire_kind kind, uint64_t number, head *h) {
 }
 
 /* Bytes after the first byte that belong to the header, by first byte 0xc0..0xdf; 255: not accepted. */
-static const uint8_t extra[32] = {0,   255, 0,   0,   1, 2, 4, 255, 255, 255, 255, 8, 1, 2, 4, 8,
-                                  1, 2, 4, 8, 255, 255, 255, 255, 255, 1, 2, 4, 2, 4, 2, 4};
+static const uint8_t extra[32] = {0, 255, 0, 0, 1,   2,   4,   255, 255, 255, 255, 8, 1, 2, 4, 8,
+                                  1, 2,   4, 8, 255, 255, 255, 255, 255, 1,   2,   4, 2, 4, 2, 4};
 
 /* Reads a header; false if the bytes end within it or begin nothing this protocol accepts. */
 static bool head_read(const uint8_t *at, const uint8_t *end, head *h) {

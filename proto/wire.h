@@ -29,21 +29,31 @@ typedef struct wire_reader {
     bool failed;
 } wire_reader;
 
-typedef enum wire_kind { WIRE_NIL, WIRE_BOOL, WIRE_INT, WIRE_REAL, WIRE_TEXT, WIRE_BYTES, WIRE_ARRAY, WIRE_MAP, WIRE_NONE } wire_kind;
+typedef enum wire_kind {
+    WIRE_NIL,
+    WIRE_BOOL,
+    WIRE_INT,
+    WIRE_REAL,
+    WIRE_TEXT,
+    WIRE_BYTES,
+    WIRE_ARRAY,
+    WIRE_MAP,
+    WIRE_NONE
+} wire_kind;
 
 wire_reader wire_open(span bytes);
-bool wire_done(const wire_reader *r);       /**< all bytes read and nothing failed */
-wire_kind wire_peek(const wire_reader *r);  /**< WIRE_NONE at the end */
+bool wire_done(const wire_reader *r);      /**< all bytes read and nothing failed */
+wire_kind wire_peek(const wire_reader *r); /**< WIRE_NONE at the end */
 void wire_nil(wire_reader *r);
 bool wire_bool(wire_reader *r);
-uint64_t wire_u64(wire_reader *r);          /**< fails on negative integers */
-int64_t wire_i64(wire_reader *r);           /**< fails above INT64_MAX */
-double wire_real(wire_reader *r);           /**< a float or an integer */
+uint64_t wire_u64(wire_reader *r); /**< fails on negative integers */
+int64_t wire_i64(wire_reader *r);  /**< fails above INT64_MAX */
+double wire_real(wire_reader *r);  /**< a float or an integer */
 span wire_text(wire_reader *r);
 span wire_bytes(wire_reader *r);
-uint32_t wire_array(wire_reader *r);        /**< number of elements that follow */
-uint32_t wire_map(wire_reader *r);          /**< number of pairs that follow */
-span wire_raw(wire_reader *r);              /**< the bytes of the next object, whole */
+uint32_t wire_array(wire_reader *r); /**< number of elements that follow */
+uint32_t wire_map(wire_reader *r);   /**< number of pairs that follow */
+span wire_raw(wire_reader *r);       /**< the bytes of the next object, whole */
 
 void wire_put_nil(buf *b);
 void wire_put_bool(buf *b, bool value);
