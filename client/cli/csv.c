@@ -28,6 +28,7 @@ struct csv_reader {
     size_t text_capacity;
     size_t starts[CSV_COLUMNS_MAX + 1]; /* where cell i begins in `text`; the last is the open cell's */
     csv_cell cells[CSV_COLUMNS_MAX];
+    bool quoted;    /* the open cell began with a quote */
     uint32_t count; /* of closed cells */
 };
 
@@ -88,6 +89,8 @@ static void close_cell(csv_reader *r) {
     if (r->problem)
         return;
     r->text[r->text_size++] = '\0';
+    r->cells[r->count].quoted = r->quoted;
+    r->quoted = false;
     r->starts[++r->count] = r->text_size;
 }
 
@@ -96,7 +99,7 @@ static void close_row(csv_reader *r) {
     if (r->problem)
         return;
     for (uint32_t i = 0; i < r->count; i++)
-        r->cells[i] = (csv_cell){r->text + r->starts[i], r->starts[i + 1] - r->starts[i] - 1};
+        r->cells[i] = (csv_cell){r->text + r->starts[i], r->starts[i + 1] - r->starts[i] - 1, r->cells[i].quoted};
     r->fn(r->ctx, r->row_line, r->cells, r->count);
     r->count = 0;
     r->text_size = 0;
@@ -137,6 +140,7 @@ static void take_byte(csv_reader *r, char c) {
             r->problem = CSV_STRAY_QUOTE;
     } else if (c == '"' && r->state != PLAIN) {
         r->state = QUOTED;
+        r->quoted = true;
     } else {
         r->state = PLAIN;
         append(r, &c, 1);

@@ -12,6 +12,7 @@
 #ifndef CLIENT_CLI_CSV_H
 #define CLIENT_CLI_CSV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ typedef enum csv_problem {
 typedef struct csv_cell {
     const char *text;
     size_t size; /**< bytes, the NUL not counted */
+    bool quoted; /**< it stood in quotes: spaces at its ends were meant */
 } csv_cell;
 
 /** Takes one row; `line` (from 1) is where it begins. Empty lines are no rows. */

@@ -102,6 +102,12 @@ static bool reserve(builder *b, uint32_t cell_count) {
 /* The text block never moves, so cells may point into it: a cell and its NUL take no more bytes than the cell and its delimiter
  * or line end took in the file. */
 static bool add_cell(builder *b, csv_cell cell) {
+    while (!cell.quoted && cell.size && (cell.text[0] == ' ' || cell.text[0] == '\t')) {
+        cell.text++;
+        cell.size--;
+    }
+    while (!cell.quoted && cell.size && (cell.text[cell.size - 1] == ' ' || cell.text[cell.size - 1] == '\t'))
+        cell.size--;
     if (cell.size + 1 > b->text_capacity - b->text_size)
         return false;
     size_t skip = cell_guard_bytes(cell.text, cell.size);
@@ -112,7 +118,7 @@ static bool add_cell(builder *b, csv_cell cell) {
     b->text_size += size + 1;
     /* Blankness is decided before the guard is gone: a guarded "N/A" is a text. */
     bool blank = skip == 0 && cell_is_blank(cell.text, cell.size);
-    b->sheet->cells[b->sheet->cell_count++] = (csv_cell){text, blank ? 0 : size};
+    b->sheet->cells[b->sheet->cell_count++] = (csv_cell){text, blank ? 0 : size, cell.quoted};
     return true;
 }
 
@@ -270,5 +276,5 @@ void sheet_fini(sheet *s) {
 csv_cell sheet_cell(const sheet *s, uint32_t row, uint32_t column) {
     const sheet_row *r = &s->rows[row];
     uint32_t source = s->sources[column];
-    return source < r->cell_count ? s->cells[r->first + source] : (csv_cell){"", 0};
+    return source < r->cell_count ? s->cells[r->first + source] : (csv_cell){"", 0, false};
 }

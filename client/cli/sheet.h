@@ -4,7 +4,8 @@
  * question about all of them.
  *
  * Invariants: column names are not empty and differ from each other; a row with no cell but blank ones is
- * no row; cells missing at the end of a row are empty; a cell's text has no guard apostrophe any more (see cell.h). */
+ * no row; cells missing at the end of a row are empty; spaces at the ends of a cell count only if it stood in
+ * quotes; a cell's text has no guard apostrophe any more (see cell.h). */
 #ifndef CLIENT_CLI_SHEET_H
 #define CLIENT_CLI_SHEET_H
 

@@ -273,6 +273,16 @@ static void short_rows_are_filled_and_blank_rows_are_no_rows(void **state) {
     sheet_fini(&s);
 }
 
+static void spaces_count_only_in_quotes(void **state) {
+    (void)state;
+    sheet s = read_sheet("a, b\t,c\n 1 , Select ,\" 3 \"\n");
+    assert_string_equal(s.names[1], "b");
+    assert_string_equal(sheet_cell(&s, 0, 0).text, "1");
+    assert_int_equal(sheet_cell(&s, 0, 1).size, 0);
+    assert_string_equal(sheet_cell(&s, 0, 2).text, " 3 ");
+    sheet_fini(&s);
+}
+
 static void guards_are_gone_and_guarded_stand_ins_are_texts(void **state) {
     (void)state;
     sheet s = read_sheet("a,b,c\n'=1,'null,null\n");
@@ -386,6 +396,7 @@ int main(void) {
         cmocka_unit_test(the_delimiter_is_the_one_the_rows_agree_on),
         cmocka_unit_test(a_sheet_names_its_columns_apart_and_drops_nameless_empty_ones),
         cmocka_unit_test(short_rows_are_filled_and_blank_rows_are_no_rows),
+        cmocka_unit_test(spaces_count_only_in_quotes),
         cmocka_unit_test(guards_are_gone_and_guarded_stand_ins_are_texts),
         cmocka_unit_test(nonsense_is_no_sheet_and_its_line_is_named),
         cmocka_unit_test(csv_spectrum_reads_as_its_json_says),

@@ -152,9 +152,9 @@ static void a_cell_above_its_limit_is_refused_with_the_limit(void **state) {
     char city[100];
     memset(city, 'x', sizeof city);
     city[81] = '\0';
-    assert_int_equal(import_map_cell(&t.map, 1, (csv_cell){city, 81}, &values, &limit_bytes), LP_TOO_LARGE);
+    assert_int_equal(import_map_cell(&t.map, 1, (csv_cell){city, 81, false}, &values, &limit_bytes), LP_TOO_LARGE);
     assert_int_equal(limit_bytes, 80);
-    assert_int_equal(import_map_cell(&t.map, 1, (csv_cell){city, 80}, &values, &limit_bytes), LP_OK);
+    assert_int_equal(import_map_cell(&t.map, 1, (csv_cell){city, 80, false}, &values, &limit_bytes), LP_OK);
     import_values_fini(&values);
     table_fini(&t);
 }
