@@ -170,6 +170,7 @@ static lp_err start_layering(layers *l, lp_error *error) {
 /* Merges what was written into visible; what it replaces goes to the past. */
 static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stamp at, lp_error *error) {
     size_t before_bytes = record_bytes(&l->visible);
+    uint32_t before_count = l->visible.count;
     for (uint32_t i = 0; i < count; i++) {
         reg before;
         list[i].stamp = at;
@@ -180,6 +181,9 @@ static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stam
         if (err)
             return err;
     }
+    if (l->visible.count > RECORD_FIELDS_MAX && l->visible.count > before_count)
+        return err_set(error, LP_TOO_LARGE, "the record would have more than %d fields; remove some tags or answers",
+                       RECORD_FIELDS_MAX);
     size_t bytes = record_bytes(&l->visible);
     if (bytes > RECORD_BYTES_MAX && bytes > before_bytes)
         return err_set(error, LP_TOO_LARGE, "the record would grow above %d KiB; shorten something of it",

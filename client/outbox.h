@@ -46,8 +46,8 @@ typedef struct outbox_outcome {
 lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error);
 
 /** The device's clock was off by `delta_ms`: unfreezes every batch above `high` and moves the stamps of all that is unacked, bases that
- *  name them included, keeping their order. */
-lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, lp_error *error);
+ *  name them included, keeping their order. None is moved past `now_ms`, the present by the corrected clock, but for order's sake. */
+lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_ms, lp_error *error);
 
 /** Highest batch number ever frozen. Outside a transaction too. */
 uint64_t outbox_last_batch(replica *r);

@@ -101,11 +101,13 @@ static lp_err rebuild(replica *r, int64_t rid, lp_error *error) {
 }
 
 /* New stamps for all targets, in order. */
-static lp_err move(replica *r, const target *list, uint32_t count, int64_t delta_ms, moves *m, lp_error *error) {
+static lp_err move(replica *r, const target *list, uint32_t count, int64_t delta_ms, int64_t now_ms, moves *m,
+                   lp_error *error) {
     uint64_t floor = 0;
     for (uint32_t i = 0; i < count; i++) {
         stamp base = look_up(m, list[i].base);
         int64_t ms = stamp_ms(list[i].at) + delta_ms;
+        ms = ms < now_ms ? ms : now_ms;
         hlc clock = {floor > base.time ? floor : base.time, list[i].at.author};
         bool together = i > 0 && stamp_compare(list[i].at, list[i - 1].at) == 0;
         stamp to = together ? look_up(m, list[i].at) : hlc_next(&clock, ms);
@@ -120,7 +122,7 @@ static lp_err move(replica *r, const target *list, uint32_t count, int64_t delta
     return LP_OK;
 }
 
-lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, lp_error *error) {
+lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_ms, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_BATCH_DROP_ABOVE, error);
     if (!s)
         return LP_IO;
@@ -135,7 +137,7 @@ lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, lp_error *err
     if (!err)
         err = collect(r, frozen, &list, &count, error);
     if (!err)
-        err = move(r, list, count, delta_ms, &m, error);
+        err = move(r, list, count, delta_ms, now_ms, &m, error);
     for (uint32_t i = 0; !err && i < count; i++)
         if (i == 0 || list[i].rid != list[i - 1].rid)
             err = rebuild(r, list[i].rid, error);

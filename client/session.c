@@ -461,7 +461,7 @@ static void on_clock(client_session *s, client_actions *actions, const message *
     int64_t delta_ms = m->now_ms - replica_now_ms(r);
     lp_err err = replica_begin(r, &error);
     if (!err)
-        err = outbox_restamp(r, m->batch, delta_ms, &error);
+        err = outbox_restamp(r, m->batch, delta_ms, m->now_ms, &error);
     if (!err)
         err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
     if (!err)

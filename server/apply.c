@@ -23,6 +23,7 @@ typedef struct plan {
     uint32_t count;
     uint32_t newer_count;
     uint32_t lost_count;
+    uint32_t made_count; /* registers the record does not have yet */
     size_t grows_bytes;
     size_t shrinks_bytes;
     bool maybe_conflict;
@@ -104,6 +105,7 @@ static void compare(plan *pl, const record *rec) {
         item->lost = order < 0;
         pl->newer_count += item->newer;
         pl->lost_count += item->lost;
+        pl->made_count += !stored;
         if (item->newer) {
             pl->grows_bytes += item->change.value.size + item->change.key.size;
             pl->shrinks_bytes += stored ? stored->value.size + stored->key.size : 0;
@@ -202,6 +204,8 @@ out:
 
 lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *author, apply_verdicts *verdicts,
                  lp_error *error) {
+    if (stamp_ms(set->stamp) > pool_now_ms(p) + APPLY_AHEAD_MS)
+        return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
     plan pl = {0};
     record rec;
     record_init(&rec, set->kind, &set->id);
@@ -219,6 +223,8 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     else if (!groups_complete(set->kind, &pl))
         refuse_all(&pl, index, verdicts, "fields that are set together, such as street and city, were sent apart");
     compare(&pl, &rec);
+    if (rec.count + pl.made_count > RECORD_FIELDS_MAX && pl.made_count)
+        refuse_all(&pl, index, verdicts, "the record has too many fields; remove some tags or answers");
     if (pl.grows_bytes > pl.shrinks_bytes &&
         record_bytes(&rec) + pl.grows_bytes - pl.shrinks_bytes > RECORD_BYTES_MAX)
         refuse_all(&pl, index, verdicts, "the record is full; shorten or remove something of it");

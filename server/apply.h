@@ -11,8 +11,12 @@
 #define SERVER_APPLY_H
 
 #include "proto/change.h"
+#include "proto/message.h"
 #include "proto/page.h"
 #include "server/pool.h"
+
+/** How far ahead of the server's time a stamp may be: what a hello tolerates, and as much again for the way here. */
+#define APPLY_AHEAD_MS (2 * CLOCK_TOLERANCE_MS)
 
 /** Who speaks. */
 typedef struct apply_author {
@@ -29,7 +33,7 @@ typedef struct apply_verdicts {
 } apply_verdicts;
 
 /** Applies set number `index` of a device's batch. A refused change is a verdict, not an error. Errors: those of the store, LP_NOMEM,
- *  LP_PROTOCOL for a set that does not read: the caller undoes the batch. */
+ *  LP_PROTOCOL for a set that does not read, LP_CLOCK for one from the future, which would win against everybody: the caller undoes the batch. */
 lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *author, apply_verdicts *verdicts,
                  lp_error *error);
 

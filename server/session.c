@@ -141,6 +141,13 @@ static void answer_refused(session *s, session_actions *actions, uint32_t id, lp
     answer(s, actions, id, &m);
 }
 
+/* The device's time is off: nothing more is applied until it greets again. It learns the highest batch the server holds. */
+static void answer_clock(session *s, session_actions *actions, uint32_t id) {
+    message clock = {.number = MSG_CLOCK, .now_ms = pool_now_ms(s->pool), .batch = s->device->batch};
+    s->state = SESSION_CLOCK;
+    answer(s, actions, id, &clock);
+}
+
 /* ---- jobs ---- */
 
 static void submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request) {
@@ -203,9 +210,7 @@ static void welcome(session *s, session_actions *actions, uint32_t id, const mes
     int64_t now_ms = pool_now_ms(s->pool);
     int64_t off_ms = m->now_ms > now_ms ? m->now_ms - now_ms : now_ms - m->now_ms;
     if (off_ms > CLOCK_TOLERANCE_MS) {
-        message clock = {.number = MSG_CLOCK, .now_ms = now_ms, .batch = s->device->batch};
-        s->state = SESSION_CLOCK;
-        answer(s, actions, id, &clock);
+        answer_clock(s, actions, id);
         return;
     }
     buf scopes = {0};
@@ -289,6 +294,10 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
     message request, parts;
     if (s->state == SESSION_CLOSED)
         goto out;
+    if (j->result == LP_CLOCK) {
+        answer_clock(s, actions, j->request_id);
+        goto out;
+    }
     if (j->result) {
         answer_error(s, actions, j->request_id, j->result, &j->error, j->retry_ms);
         goto out;
@@ -297,6 +306,8 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         close_session(s, actions);
         goto out;
     }
+    if (j->kind == JOB_PUSH && request.batch > s->device->batch)
+        s->device->batch = request.batch;
     bool pages_fit = parts.verdicts.size <= VERDICTS_WITH_PAGES_MAX;
     if (j->kind == JOB_PUSH)
         answer_pages(s, reader, actions, j->request_id, &parts, pages_fit ? request.cursors : (span){0},
@@ -399,8 +410,7 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         return;
     }
     if (s->state == SESSION_CLOCK) {
-        message clock = {.number = MSG_CLOCK, .now_ms = pool_now_ms(s->pool), .batch = s->device->batch};
-        answer(s, actions, id, &clock);
+        answer_clock(s, actions, id);
     } else if (s->state != SESSION_READY) {
         answer_refused(s, actions, id, LP_REFUSED, "say hello first");
     } else if (m.number == MSG_SYNC) {
