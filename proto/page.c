@@ -10,11 +10,13 @@ static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
 }
 
 void cursor_put(buf *b, const cursor *c) {
-    wire_put_array(b, 4);
+    wire_put_array(b, c->behind ? 5 : 4);
     wire_put_text(b, c->scope);
     wire_put_bytes(b, c->epoch);
     wire_put_u64(b, c->seq);
     wire_put_bytes(b, c->tag);
+    if (c->behind)
+        wire_put_u64(b, c->behind);
 }
 
 static void take_cursor_parts(wire_reader *r, cursor *c) {
@@ -28,16 +30,23 @@ static void take_cursor_parts(wire_reader *r, cursor *c) {
         r->failed = true;
 }
 
+/* The optional last part: element `index` of a list of `count`. */
+static void take_behind(wire_reader *r, uint32_t count, uint32_t index, cursor *c) {
+    if (count > index)
+        c->behind = wire_u64(r);
+    r->failed |= count < index || c->behind > c->seq;
+    skip_rest(r, count, index + 1);
+}
+
 bool cursor_take(wire_reader *r, cursor *cursor_out) {
     uint32_t count = wire_array(r);
     take_cursor_parts(r, cursor_out);
-    r->failed |= count < 4;
-    skip_rest(r, count, 4);
+    take_behind(r, count, 4, cursor_out);
     return !r->failed;
 }
 
 void page_put(buf *b, const page *p) {
-    wire_put_array(b, 7);
+    wire_put_array(b, p->cursor.behind ? 8 : 7);
     wire_put_text(b, p->cursor.scope);
     wire_put_bytes(b, p->cursor.epoch);
     wire_put_u64(b, p->cursor.seq);
@@ -48,6 +57,8 @@ void page_put(buf *b, const page *p) {
         wire_put_bytes(b, p->digest);
     else
         wire_put_nil(b);
+    if (p->cursor.behind)
+        wire_put_u64(b, p->cursor.behind);
 }
 
 bool page_take(wire_reader *r, page *page_out) {
@@ -60,8 +71,8 @@ bool page_take(wire_reader *r, page *page_out) {
         wire_nil(r);
     else
         page_out->digest = wire_bytes(r);
-    r->failed |= count < 7 || (page_out->digest.data && page_out->digest.size != DIGEST_BYTES);
-    skip_rest(r, count, 7);
+    r->failed |= page_out->digest.data && page_out->digest.size != DIGEST_BYTES;
+    take_behind(r, count, 7, &page_out->cursor);
     return !r->failed;
 }
 

@@ -1,7 +1,7 @@
 /* page.h - cursors, pages and verdicts: the parts of sync that are lists. Thread: any.
  *
- *     cursors  := [ [ scope, epoch, seq, tag ], ... ]
- *     pages    := [ [ scope, epoch, seq, tag, more, changes, digest ], ... ]    seq: the cursor after this page
+ *     cursors  := [ [ scope, epoch, seq, tag, behind? ], ... ]
+ *     pages    := [ [ scope, epoch, seq, tag, more, changes, digest, behind? ], ... ]    seq: the cursor after this page
  *                 digest is nil unless `more` is false: 16 bytes, of the whole scope at this cursor
  *     verdicts := [ [ set index, field index, verdict, reason ], ... ]          what is not listed was applied;
  *                 field index -1 speaks of the whole set */
@@ -21,6 +21,9 @@ typedef struct cursor {
     span epoch; /**< 16 bytes, or empty: nothing read yet */
     uint64_t seq;
     span tag; /**< 8 bytes, or empty */
+    /** Between the pages of one pull: how far below `seq` that pull began; 0 at its end. Records come in the order of their latest
+     *  change, so one that comes late also has fields written long before `seq`: wanted are those above seq - behind. */
+    uint64_t behind;
 } cursor;
 
 typedef struct page {

@@ -13,6 +13,7 @@
 typedef struct builder {
     uint32_t reader; /* the device that reads */
     uint64_t after;  /* its cursor */
+    uint64_t since;   /* where the pull began: fields at or below it the device has */
     uint64_t reached; /* seq of the last row looked at */
     size_t budget_bytes;
     bool full;
@@ -54,7 +55,7 @@ static uint32_t pick(builder *b) {
     bool one_stamp = true;
     for (uint32_t i = 0; i < rec->count; i++) {
         const reg *r = &rec->regs[i];
-        if (r->seq <= b->after || has_already(b, r))
+        if (r->seq <= b->since || has_already(b, r))
             continue;
         one_stamp &= count == 0 || stamp_compare(r->stamp, b->sorted[0].stamp) == 0;
         b->sorted[count++] = *r;
@@ -103,7 +104,8 @@ static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class sc
         digest_pack(sum, digest_bytes);
         page made = {.cursor = {.scope = from->scope,
                                 .epoch = span_of(p->epoch, EPOCH_BYTES),
-                                .seq = b->full ? b->reached : last_seq},
+                                .seq = b->full ? b->reached : last_seq,
+                                .behind = b->full ? b->reached - b->since : 0},
                      .more = b->full,
                      .changes = buf_span(&changes),
                      .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
@@ -127,7 +129,10 @@ static lp_err build(pool *p, store_reader *reader, const device *d, const cursor
         return err;
     /* Another epoch is another history: it is read from its beginning. A cursor from the future is nonsense and read likewise. */
     bool same_epoch = span_equal(from->epoch, span_of(p->epoch, EPOCH_BYTES)) && from->seq <= counts.last_seq;
-    builder b = {.reader = d->number, .after = same_epoch ? from->seq : 0, .budget_bytes = budget_bytes};
+    builder b = {.reader = d->number,
+                 .after = same_epoch ? from->seq : 0,
+                 .since = same_epoch ? from->seq - from->behind : 0,
+                 .budget_bytes = budget_bytes};
     b.reached = b.after;
     changes_init(&b.writer);
     if (budget_bytes == 0)

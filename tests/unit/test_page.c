@@ -46,7 +46,10 @@ static void cursors_are_held_to_their_form(void **state) {
     (void)state;
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool" EPOCH "\x07" TAG)));
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\x00\xc4\x00")));
-    assert_true(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x91\xc0\xa1x")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x00\xa1x")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x07")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x08")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\xff")));
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xd9\x40" SCOPE64 "\xc4\x00\x00\xc4\x00")));
     assert_false(cursor_ok(SPAN_LITERAL("\x94\xd9\x41s" SCOPE64 "\xc4\x00\x00\xc4\x00")));
     assert_false(cursor_ok(SPAN_LITERAL("\x94\xa0\xc4\x00\x00\xc4\x00")));
@@ -62,7 +65,7 @@ static void pages_are_held_to_their_form(void **state) {
     (void)state;
     assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc3\x92\x90\x90\xc0")));
     assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90" EPOCH)));
-    assert_true(page_ok(SPAN_LITERAL("\x98\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0\xa1x")));
+    assert_true(page_ok(SPAN_LITERAL("\x99\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0\x03\xa1x")));
     assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x08"
                                       "dddddddd")));
     assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x00")));
