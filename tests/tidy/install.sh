@@ -43,7 +43,7 @@ cd "$work"
     cc -std=c11 $flags main.c $(pkg-config --cflags --libs leadpool) -o by_pkgconfig
     cc -std=c11 $flags main.c $(pkg-config --cflags --libs --static leadpool | sed 's/-lleadpool/-l:libleadpool.a/') -o by_pkgconfig_static
 }
-cmake -S . -B cmake -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="$flags" > log 2>&1 || { cat log; exit 1; }
+cmake -S . -B cmake -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="$flags" > log 2>&1 || { cat log; exit 1; }
 cmake --build cmake > log 2>&1 || { cat log; exit 1; }
 for program in by_pkgconfig by_pkgconfig_static cmake/shared cmake/static; do
     echo "$program: $("./$program")"
