@@ -101,7 +101,7 @@ static void make_digest(fixture *f) {
 
 static void make_lists(fixture *f) {
     cursor fresh = {.scope = SPAN_LITERAL("setup")};
-    cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678")};
+    cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678"), 0};
     cursor after = {SPAN_LITERAL("setup"), SPAN_LITERAL(BYTES_16("E")), 12, SPAN_LITERAL("tag01234"), 0};
     page last = {after, false, buf_span(&f->page_changes), span_of(f->digest, sizeof f->digest)};
     page empty = {read, true, (span){0}, (span){0}};
