@@ -57,7 +57,8 @@ bool http_list_has(const char *list, const char *token);
 /** True if two texts differ at most in ASCII case. */
 bool http_same(const char *a, const char *b);
 
-/** Appends an answer that ends the connection. `head_only`: the answer to HEAD, without the body itself. */
+/** Appends an answer that ends the connection, with the headers that keep a browser from doing more than showing it.
+ *  `head_only`: the answer to HEAD, without the body itself. */
 void http_append_answer(buf *out, int status, const char *content_type, span body, bool head_only);
 /** Appends a refusal with the headers that its status asks for. */
 void http_append_refusal(buf *out, int status);

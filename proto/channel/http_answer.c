@@ -1,4 +1,7 @@
-/* http_answer.c - writing HTTP answers, and small texts of HTTP; see http.h. */
+/* http_answer.c - writing HTTP answers, and small texts of HTTP; see http.h.
+ *
+ * Invariant: every answer, refusals too, carries safety_headers. What we say is for the one who asked: no page of ours
+ * loads, runs or frames anything, and no cache, neighbour page or address bar history keeps it. */
 #include "proto/channel/http.h"
 
 #include <stdio.h>
@@ -31,6 +34,12 @@ static const status_text status_texts[] = {
     {503, "Service Unavailable", ""},
 };
 
+/* frame-ancestors has no fallback to default-src (CSP level 3, section 6.1). */
+static const char safety_headers[] = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+                                     "X-Content-Type-Options: nosniff\r\n"
+                                     "Referrer-Policy: no-referrer\r\n"
+                                     "Cache-Control: no-store\r\n";
+
 static const status_text *find_status(int status) {
     static const status_text other = {0, "Other", ""};
     for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
@@ -58,8 +67,7 @@ void http_append_answer(buf *out, int status, const char *content_type, span bod
     append_line(out, "Content-Type: ", content_type ? content_type : "text/plain; charset=utf-8");
     snprintf(number, sizeof number, "%zu", body.size);
     append_line(out, "Content-Length: ", number);
-    append_line(out, "X-Content-Type-Options: ", "nosniff");
-    append_line(out, "Cache-Control: ", "no-cache");
+    buf_append_span(out, span_text(safety_headers));
     buf_append_span(out, span_text(text->headers));
     append_line(out, "Connection: ", "close");
     buf_append_span(out, SPAN_LITERAL("\r\n"));

@@ -1,5 +1,5 @@
 /* tls.c - TLS 1.3 by OpenSSL over memory BIOs; see tls.h. Longer than its neighbours because with proto/crypto.c it
- * is the only file that may include OpenSSL: contexts first, then sessions, then making an identity.
+ * and tls_identity.c it is the only file that may include OpenSSL: contexts first, then sessions.
  *
  * Invariants:
  *   (1) Before a handshake ends OpenSSL is given at most TLS_HANDSHAKE_BYTES_MAX bytes, whatever lengths they promise.
@@ -12,7 +12,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -483,52 +482,4 @@ lp_err tls_websocket_accept(const char *key, char accept_out[TLS_WEBSOCKET_ACCEP
         return err_plain(error, LP_NOMEM);
     EVP_EncodeBlock((unsigned char *)accept_out, hash, 20);
     return LP_OK;
-}
-
-/* Names over 64 bytes do not fit in a certificate (RFC 5280 appendix A.1), and nobody compares this one. */
-static bool set_name(X509 *certificate, const char *common_name) {
-    const char *name = *common_name && strlen(common_name) <= 64 ? common_name : "leadpool";
-    X509_NAME *subject = X509_get_subject_name(certificate);
-    return X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
-           X509_set_issuer_name(certificate, subject) == 1;
-}
-
-static bool fill_certificate(X509 *certificate, EVP_PKEY *key, const char *common_name) {
-    uint64_t serial;
-    if (RAND_bytes((unsigned char *)&serial, sizeof serial) != 1)
-        return false;
-    return X509_set_version(certificate, X509_VERSION_3) == 1 &&
-           ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1 | 1) == 1 &&
-           ASN1_TIME_set_string_X509(X509_getm_notBefore(certificate), "20200101000000Z") == 1 &&
-           ASN1_TIME_set_string_X509(X509_getm_notAfter(certificate), "21200101000000Z") == 1 &&
-           set_name(certificate, common_name) && X509_set_pubkey(certificate, key) == 1 &&
-           X509_sign(certificate, key, EVP_sha256()) > 0;
-}
-
-static void append_bio(buf *out, BIO *bio) {
-    char *data;
-    long size = BIO_get_mem_data(bio, &data);
-    if (size > 0)
-        buf_append(out, data, (size_t)size);
-}
-
-lp_err tls_identity_make(const char *common_name, buf *key_pem_out, buf *certificate_pem_out, lp_error *error) {
-    ERR_clear_error();
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    BIO *key_bio = BIO_new(BIO_s_secmem());
-    BIO *certificate_bio = BIO_new(BIO_s_mem());
-    bool good = key && certificate && key_bio && certificate_bio && fill_certificate(certificate, key, common_name) &&
-                PEM_write_bio_PKCS8PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-                PEM_write_bio_X509(certificate_bio, certificate) == 1;
-    if (good) {
-        append_bio(key_pem_out, key_bio);
-        append_bio(certificate_pem_out, certificate_bio);
-    }
-    BIO_free(certificate_bio);
-    BIO_free(key_bio);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    ERR_clear_error();
-    return good && !key_pem_out->failed && !certificate_pem_out->failed ? LP_OK : err_plain(error, LP_NOMEM);
 }

@@ -10,7 +10,8 @@
 #define TLS_BINDING_BYTES 32
 
 /** Makes a P-256 key and a self-signed certificate for `common_name` (valid from 2020-01-01 for 100 years: nobody
- *  checks the dates, the pin is the trust), both as PEM, appended. Errors: LP_NOMEM. */
+ *  checks the dates, the pin is the trust), both as PEM, appended. For browsers the certificate names `common_name`, if
+ *  it is a host name or IP address, and localhost, 127.0.0.1 and ::1. Errors: LP_NOMEM. */
 lp_err tls_identity_make(const char *common_name, buf *key_pem_out, buf *certificate_pem_out, lp_error *error);
 
 /** A server's context: TLS 1.3 only, tickets for resumption, ALPN "leadpool/1" then "http/1.1". Errors: LP_CORRUPT,

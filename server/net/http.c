@@ -11,9 +11,7 @@ typedef struct page {
 
 static const page pages[] = {
     {"/", "text/html; charset=utf-8",
-     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-     "'none'\">\n<title>leadpool</title>\n<h1>leadpool</h1>\n"
+     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>leadpool</title>\n<h1>leadpool</h1>\n"
      "<p>This is a leadpool server. Devices join it with an invitation from their team.</p>\n</html>\n"},
     {"/health", "text/plain; charset=utf-8", "ok\n"},
 };
