@@ -146,16 +146,45 @@ static int bind_value(sqlite3_stmt *statement, int parameter, uint8_t type, span
     return sqlite3_bind_null(statement, parameter);
 }
 
-int fields_bind_columns(sqlite3_stmt *statement, int first, const record *rec) {
+_Static_assert(COLUMNS_ALL <= FIELDS_MAX, "every field has a place in a layout");
+
+void fields_layout(field_layout *layout_out) {
+    layout_out->count = 0;
     for (size_t i = 0; i < COLUMNS_ALL; i++) {
-        if (!opens_column(i))
+        layout_out->column_of[i] = FIELDS_MAX;
+        if (!is_column(columns[i].flags, columns[i].number))
             continue;
-        const field_info *info = schema_field_named(rec->kind, span_text(columns[i].name));
-        bool has = info && is_column(info->flags, info->number);
-        span raw = has ? record_value(rec, info->number, (span){0}) : (span){0};
-        int code = bind_value(statement, first++, columns[i].type, raw);
-        if (code != SQLITE_OK)
-            return code;
+        size_t first = 0;
+        while (!is_column(columns[first].flags, columns[first].number) ||
+               strcmp(columns[first].name, columns[i].name) != 0)
+            first++;
+        if (first == i)
+            layout_out->type_of[layout_out->count++] = columns[i].type;
+        layout_out->column_of[i] = first == i ? (uint8_t)(layout_out->count - 1) : layout_out->column_of[first];
     }
-    return SQLITE_OK;
+}
+
+/* Where a field stands in schema.def: in schema.c's table, and so in the one above. */
+static size_t place(const field_info *info) {
+    uint32_t count;
+    return (size_t)(info - schema_fields(schema_kinds(&count)[0].number, &count));
+}
+
+int fields_bind_layout(sqlite3_stmt *statement, int first, const field_layout *layout, const record *rec) {
+    int code = SQLITE_OK;
+    for (uint32_t i = 0; code == SQLITE_OK && i < layout->count; i++)
+        code = sqlite3_bind_null(statement, first + (int)i);
+    for (uint32_t i = 0; code == SQLITE_OK && i < rec->count; i++) {
+        const field_info *info = schema_field(rec->kind, rec->regs[i].field);
+        uint8_t to = info ? layout->column_of[place(info)] : FIELDS_MAX;
+        if (to != FIELDS_MAX && rec->regs[i].key.size == 0)
+            code = bind_value(statement, first + to, layout->type_of[to], rec->regs[i].value);
+    }
+    return code;
+}
+
+int fields_bind_columns(sqlite3_stmt *statement, int first, const record *rec) {
+    field_layout layout;
+    fields_layout(&layout);
+    return fields_bind_layout(statement, first, &layout, rec);
 }

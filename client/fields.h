@@ -13,6 +13,8 @@
 /** Bytes of the longest field name with key, terminating NUL included. */
 #define FIELD_NAME_BYTES_MAX (64 + KEY_BYTES_MAX)
 
+#define FIELDS_MAX 255 /**< more than schema.def has */
+
 typedef struct field_ref {
     uint32_t number;
     span key;               /**< borrowed from the name; empty if it has none */
@@ -30,8 +32,18 @@ size_t fields_name(uint32_t kind, uint32_t number, span key, char *text_out, siz
 const char *fields_column(uint32_t index, const char **sql_type_out);
 /** The column a field is kept in, "deleted" for that field; NULL if it has none. */
 const char *fields_column_of(const field_info *info);
+/** Which column each field is kept in, worked out once for all records. */
+typedef struct field_layout {
+    uint8_t column_of[FIELDS_MAX]; /**< by place in schema.def; FIELDS_MAX: none */
+    uint8_t type_of[FIELDS_MAX];   /**< of a column: that of the first field of its name */
+    uint32_t count;                /**< columns */
+} field_layout;
+void fields_layout(field_layout *layout_out);
+
 /** Binds every column's value for `rec` (NULL where its kind has no such column) to parameters `first`, `first` + 1, ...
  *  Returns a SQLite result code. */
 int fields_bind_columns(sqlite3_stmt *statement, int first, const record *rec);
+/** The same with a layout made before. */
+int fields_bind_layout(sqlite3_stmt *statement, int first, const field_layout *layout, const record *rec);
 
 #endif

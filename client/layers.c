@@ -23,7 +23,7 @@ static lp_err copy_registers(record *to, const record *from, lp_error *error) {
     return LP_OK;
 }
 
-static lp_err fill(replica_row *row, layers *l, lp_error *error) {
+static lp_err fill(const replica_row *row, bool with_visible, layers *l, lp_error *error) {
     const span parts[] = {row->body, row->stamps, row->server_body, row->server_stamps};
     size_t at[4];
     for (int i = 0; i < 4; i++) {
@@ -40,7 +40,7 @@ static lp_err fill(replica_row *row, layers *l, lp_error *error) {
     l->visible.id = l->server.id = row->id;
     l->body = span_of(base + at[0], row->body.size);
     l->stamps = span_of(base + at[1], row->stamps.size);
-    lp_err err = record_unpack(&l->visible, l->body, l->stamps, error);
+    lp_err err = with_visible ? record_unpack(&l->visible, l->body, l->stamps, error) : LP_OK;
     if (!err && row->layered)
         err = record_unpack(&l->server, span_of(base + at[2], row->server_body.size),
                             span_of(base + at[3], row->server_stamps.size), error);
@@ -56,7 +56,7 @@ lp_err layers_open(replica *r, uint32_t kind, const lp_id *id, layers *l, lp_err
     if (err == LP_NOT_FOUND)
         return LP_OK;
     if (!err)
-        err = fill(&row, l, error);
+        err = fill(&row, true, l, error);
     /* The row's bytes were copied: the statement may end, and with it what would hold back a checkpoint. */
     statement(r, STATEMENT_ROW_BY_ID, NULL);
     return err;
@@ -69,7 +69,7 @@ lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error) {
     if (err == LP_NOT_FOUND)
         return err_set(error, LP_CORRUPT, "the outbox names a record that is gone; run leadpool doctor");
     if (!err)
-        err = fill(&row, l, error);
+        err = fill(&row, false, l, error);
     statement(r, STATEMENT_ROW_BY_RID, NULL);
     /* An earlier entry of the same batch may have settled all that was unacked: then the two layers are one, not one and none. */
     if (!err && !l->layered)
@@ -264,32 +264,49 @@ static lp_err merge_unacked(void *ctx, const reg *change, lp_error *error) {
     return merge_change(&l->visible, change, NULL) == MERGE_NOMEM ? err_plain(error, LP_NOMEM) : LP_OK;
 }
 
-/* Usually the verdict is "applied" and nobody sees a difference: then only the second layer goes, and neither columns nor
- * search index are touched. */
+/* Only the second layer goes: neither columns nor search index are touched. */
+static lp_err drop_server(replica *r, const layers *l, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_ROW_SETTLED, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, l->rid);
+    return statement_run(r, s, "save", error);
+}
+
 static lp_err save_settled(replica *r, layers *l, lp_error *error) {
     buf body = {0};
     buf stamps = {0};
-    sqlite3_stmt *s = NULL;
     lp_err err = l->layered ? LP_OK : record_pack(&l->visible, &body, &stamps, error);
     bool same = !l->layered && span_equal(buf_span(&body), l->body) && span_equal(buf_span(&stamps), l->stamps);
-    if (!err && !same)
-        err = layers_save(r, l, error);
-    else if (!err && !(s = statement(r, STATEMENT_ROW_SETTLED, error)))
-        err = LP_IO;
-    if (s) {
-        sqlite3_bind_int64(s, 1, l->rid);
-        err = statement_run(r, s, "save", error);
-    }
+    if (!err)
+        err = same ? drop_server(r, l, error) : layers_save(r, l, error);
     buf_fini(&body);
     buf_fini(&stamps);
     return err;
 }
 
-lp_err layers_settle(replica *r, layers *l, lp_error *error) {
+static lp_err is_queued(replica *r, int64_t rid, bool *queued_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_HOLDS, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    lp_err err = statement_row(r, s, "read the outbox", error);
+    sqlite3_reset(s);
+    *queued_out = err == LP_OK;
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error) {
+    bool queued;
+    lp_err err = is_queued(r, l->rid, &queued, error);
+    if (err)
+        return err;
+    if (as_seen && !queued)
+        return drop_server(r, l, error);
     l->unsent = false;
     buf_clear(&l->unacked);
-    lp_err err = copy_registers(&l->visible, &l->server, error);
-    if (!err)
+    err = copy_registers(&l->visible, &l->server, error);
+    if (!err && queued)
         err = outbox_each(r, l->rid, &l->unacked, merge_unacked, l, error);
     l->layered = l->unsent;
     return err ? err : save_settled(r, l, error);

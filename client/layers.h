@@ -28,6 +28,7 @@ typedef struct layers {
 /** Loads the record `id` into `l`; a record that is not stored comes out empty, of `kind`. */
 lp_err layers_open(replica *r, uint32_t kind, const lp_id *id, layers *l, lp_error *error);
 /** The same of a record in the outbox; `server` is meaningful whether layered or not. */
+/** The same for a record whose changes leave the outbox or move in it: of visible, which layers_settle makes anew, only kind and id. */
 lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error);
 lp_err layers_save(replica *r, layers *l, lp_error *error);
 void layers_close(layers *l);
@@ -42,7 +43,9 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
 
 /** Moves an own change into the server layer. Call layers_settle after the last of a record. */
 lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error);
-/** Rebuilds visible from the server layer and what the outbox still holds of the record. */
-lp_err layers_settle(replica *r, layers *l, lp_error *error);
+/** Rebuilds visible from the server layer and what the outbox still holds of the record. `as_seen`: whatever left the outbox went into the
+ *  server layer. With nothing more in the outbox, that layer then is what visible was (invariant (2) of replica.h), and nothing
+ *  needs rebuilding. */
+lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error);
 
 #endif

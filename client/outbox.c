@@ -123,7 +123,7 @@ lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp
 
 /* Entries copied out of the table, so that it may change while they are walked. */
 typedef struct entry {
-    int64_t rid;
+    int64_t oseq, rid;
     stamp at, base;
     size_t offset, size; /* of the body in `bytes` */
 } entry;
@@ -319,7 +319,9 @@ static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reas
     return statement_run(r, s, "save", error);
 }
 
-/* Walks the verdicts of a batch beside its entries: both are in order. */
+/* Each entry leaves the outbox as it is settled, so that a later one of the same record is still unacked when an earlier one is.
+ *
+ * Walks the verdicts of a batch beside its entries: both are in order. */
 typedef struct judge {
     wire_reader verdicts;
     uint32_t left;
@@ -346,15 +348,17 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
                             outbox_outcome *outcome, lp_error *error) {
     outcome->pushed++;
     switch (kind) {
+    /* What lost stays until the pull that brings the winner replaces it: nobody sees an older value in between, and what was typed
+     * ends in the past like all that is replaced. */
     case VERDICT_APPLIED:
+    case VERDICT_LOST:
+        outcome->lost += kind == VERDICT_LOST;
         return layers_apply(r, l, change, error);
     case VERDICT_REFUSED:
         outcome->refused++;
         outcome->refused_id = l->visible.id;
         return keep_refused(r, l->rid, change, reason, error);
-    case VERDICT_LOST:
     case VERDICT_RECEIVED:
-        outcome->lost += kind == VERDICT_LOST;
         break;
     }
     return LP_OK;
@@ -365,39 +369,52 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     layers l;
     wire_reader from = open_entry(e, index);
     reg change;
+    bool as_seen = true;
     lp_err err = layers_open_rid(r, e->list[index].rid, &l, error);
     for (int32_t field = 0; !err && from.at < from.end && change_unpack(&from, &change); field++) {
         span reason = {0};
         change.stamp = e->list[index].at;
         change.base = e->list[index].base;
         verdict_kind kind = judge_change(j, index, field, &reason);
+        as_seen &= kind == VERDICT_APPLIED;
         err = settle_change(r, &l, &change, kind, reason, outcome, error);
     }
     if (!err)
-        err = layers_settle(r, &l, error);
+        err = shrink(r, e->list[index].oseq, 0, (span){0}, error);
+    if (!err)
+        err = layers_settle(r, &l, as_seen, error);
     layers_close(&l);
     return err;
 }
 
-/* Takes the batch out of the tables and into memory. */
-static lp_err take_batch(replica *r, uint64_t number, entries *e, lp_error *error) {
-    int64_t first, last;
-    lp_err err = batch_range(r, number, &first, &last, error);
-    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_RANGE, error);
-    if (!s)
-        return err ? err : LP_IO;
-    sqlite3_bind_int64(s, 1, first);
-    sqlite3_bind_int64(s, 2, last);
-    while (!(err = statement_row(r, s, "read the outbox", error))) {
-        entry found = {.rid = sqlite3_column_int64(s, 1), .at = column_stamp(s, 4), .base = column_stamp(s, 5)};
-        if ((err = keep_entry(e, &found, column_span(s, 8), error)))
-            return err;
+/* Copies the batch's entries into memory. */
+static lp_err read_batch(replica *r, int64_t first, int64_t last, entries *e, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
+    lp_err err = s ? LP_OK : LP_IO;
+    if (s) {
+        sqlite3_bind_int64(s, 1, first);
+        sqlite3_bind_int64(s, 2, last);
     }
-    if (err != LP_NOT_FOUND || !(s = statement(r, STATEMENT_OUTBOX_DROP_RANGE, error)))
-        return err == LP_NOT_FOUND ? LP_IO : err;
+    while (!err && !(err = statement_row(r, s, "read the outbox", error))) {
+        entry found = {.oseq = sqlite3_column_int64(s, 0),
+                       .rid = sqlite3_column_int64(s, 1),
+                       .at = column_stamp(s, 4),
+                       .base = column_stamp(s, 5)};
+        err = keep_entry(e, &found, column_span(s, 8), error);
+    }
+    if (s)
+        sqlite3_reset(s);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+/* Its entries are gone, but for those of records that are gone. */
+static lp_err drop_batch(replica *r, uint64_t number, int64_t first, int64_t last, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_DROP_RANGE, error);
+    if (!s)
+        return LP_IO;
     sqlite3_bind_int64(s, 1, first);
     sqlite3_bind_int64(s, 2, last);
-    err = statement_run(r, s, "save", error);
+    lp_err err = statement_run(r, s, "save", error);
     if (err || !(s = statement(r, STATEMENT_BATCH_DROP, error)))
         return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, (int64_t)number);
@@ -411,9 +428,14 @@ lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome 
     *outcome_out = (outbox_outcome){0};
     j.left = verdicts.size ? wire_array(&j.verdicts) : 0;
     advance(&j);
-    lp_err err = take_batch(r, number, &e, error);
+    int64_t first, last;
+    lp_err err = batch_range(r, number, &first, &last, error);
+    if (!err)
+        err = read_batch(r, first, last, &e, error);
     for (uint32_t i = 0; !err && i < e.count; i++)
         err = settle_entry(r, &e, i, &j, outcome_out, error);
+    if (!err)
+        err = drop_batch(r, number, first, last, error);
     if (!err && j.verdicts.failed)
         err = err_set(error, LP_PROTOCOL, "the server's verdicts are malformed");
     free(e.list);

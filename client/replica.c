@@ -419,7 +419,7 @@ lp_err replica_store(replica *r, int64_t rid, const replica_image *image, int64_
             bind_span(s, 8, buf_span(&packed[2]));
             bind_span(s, 9, buf_span(&packed[3]));
         }
-        if (fields_bind_columns(s, 10, rec) != SQLITE_OK)
+        if (fields_bind_layout(s, 10, r->layout, rec) != SQLITE_OK)
             err = replica_sql_error(r, "save", error);
         else
             err = statement_run(r, s, "save", error);

@@ -42,6 +42,7 @@ typedef struct replica {
     const lp_env *env;
     const replica_lock *lock; /**< NULL: nobody else has the file */
     struct statements *statements;
+    const struct field_layout *layout; /**< which column each field is kept in */
     digester *digester;
     hlc clock;               /**< author = device number */
     uint64_t seen;           /**< greatest hybrid time of a stamp from elsewhere: what no own stamp may fall below */

@@ -95,7 +95,7 @@ static lp_err rebuild(replica *r, int64_t rid, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);
     if (!err)
-        err = layers_settle(r, &l, error);
+        err = layers_settle(r, &l, false, error);
     layers_close(&l);
     return err;
 }

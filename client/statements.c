@@ -9,6 +9,7 @@
 
 struct statements {
     sqlite3_stmt *list[STATEMENT_COUNT];
+    field_layout layout;
 };
 
 static const char *const sql_of[] = {
@@ -19,7 +20,11 @@ static const char *const sql_of[] = {
 
 lp_err statements_open(replica *r, lp_error *error) {
     r->statements = calloc(1, sizeof *r->statements);
-    return r->statements ? LP_OK : err_plain(error, LP_NOMEM);
+    if (!r->statements)
+        return err_plain(error, LP_NOMEM);
+    fields_layout(&r->statements->layout);
+    r->layout = &r->statements->layout;
+    return LP_OK;
 }
 
 void statements_close(replica *r) {

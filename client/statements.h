@@ -15,6 +15,7 @@
     S(PAST, "INSERT INTO past(rid, stamp, body) VALUES(?1, ?2, ?3)")                                                   \
     S(OUTBOX_ADD, "INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
     S(OUTBOX_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 ORDER BY oseq")                     \
+    S(OUTBOX_HOLDS, "SELECT 1 FROM outbox WHERE rid = ?1 LIMIT 1")                                                     \
     S(OUTBOX_UNFROZEN_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2")            \
     S(OUTBOX_SIZES, "SELECT oseq, length(body) FROM outbox WHERE oseq > ?1 ORDER BY oseq")                             \
     S(OUTBOX_SHRINK, "UPDATE outbox SET count = ?2, body = ?3 WHERE oseq = ?1")                                        \

@@ -1,10 +1,9 @@
-/* crypto.c - OpenSSL's hashes and signatures behind plain functions; see crypto.h.
+/* crypto.c - OpenSSL's hashes and signatures behind plain functions; see crypto.h. The keyed hash is in siphash.c.
  *
- * Hashing and MACs of bounded input cannot fail but for want of memory inside OpenSSL; such a failure is asserted, because
+ * Hashing of bounded input cannot fail but for want of memory inside OpenSSL; such a failure is asserted, because
  * no caller could go on with a wrong hash. */
 #include "proto/crypto.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -32,42 +31,6 @@ void crypto_sha256_two(span first, span second, uint8_t hash_out[CRYPTO_HASH_BYT
 
 bool crypto_equal(span a, span b) {
     return a.size == b.size && (a.size == 0 || CRYPTO_memcmp(a.data, b.data, a.size) == 0);
-}
-
-struct crypto_mac {
-    EVP_MAC_CTX *ctx;
-    uint8_t key[16];
-};
-
-crypto_mac *crypto_mac_new(const uint8_t key[16]) {
-    crypto_mac *mac = calloc(1, sizeof *mac);
-    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-    if (mac && algorithm)
-        mac->ctx = EVP_MAC_CTX_new(algorithm);
-    EVP_MAC_free(algorithm);
-    if (!mac || !mac->ctx) {
-        free(mac);
-        return NULL;
-    }
-    for (size_t i = 0; i < sizeof mac->key; i++)
-        mac->key[i] = key[i];
-    return mac;
-}
-
-void crypto_mac_free(crypto_mac *mac) {
-    if (!mac)
-        return;
-    EVP_MAC_CTX_free(mac->ctx);
-    free(mac);
-}
-
-void crypto_mac_three(crypto_mac *mac, span a, span b, span c, uint8_t mac_out[CRYPTO_MAC_BYTES]) {
-    size_t size;
-    must(EVP_MAC_init(mac->ctx, mac->key, sizeof mac->key, NULL));
-    must(EVP_MAC_update(mac->ctx, a.data, a.size));
-    must(EVP_MAC_update(mac->ctx, b.data, b.size));
-    must(EVP_MAC_update(mac->ctx, c.data, c.size));
-    must(EVP_MAC_final(mac->ctx, mac_out, &size, CRYPTO_MAC_BYTES));
 }
 
 lp_err crypto_public_key(const uint8_t seed[CRYPTO_SEED_BYTES], uint8_t key_out[CRYPTO_KEY_BYTES], lp_error *error) {

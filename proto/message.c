@@ -150,8 +150,10 @@ static const part *find_part(uint32_t message_number, uint64_t key) {
 
 lp_err message_decode(span bytes, message *message_out, lp_error *error) {
     lp_err err = wire_scan(bytes, error);
-    if (err)
-        return err;
+    return err ? err : message_decode_scanned(bytes, message_out, error);
+}
+
+lp_err message_decode_scanned(span bytes, message *message_out, lp_error *error) {
     *message_out = (message){0};
     wire_reader r = wire_open(bytes);
     if (wire_array(&r) < 2)

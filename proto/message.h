@@ -45,6 +45,8 @@ lp_err message_encode(const message *m, buf *out, lp_error *error);
 /** Scans and decodes. Members borrow `bytes`. An unknown message number decodes with just the number.
  *  Errors: LP_PROTOCOL, LP_TOO_LARGE. */
 lp_err message_decode(span bytes, message *message_out, lp_error *error);
+/** The same without the scan, for bytes that message_decode has taken before. */
+lp_err message_decode_scanned(span bytes, message *message_out, lp_error *error);
 
 /** The bytes a device signs in its hello: "leadpool hello 1", channel binding, device, install, batch, now_ms. */
 void message_hello_signed(const message *hello, span binding, buf *out);

@@ -47,13 +47,18 @@ static const field_info fields[] = {
 
 #define FIELDS_ALL (sizeof fields / sizeof fields[0])
 
-/* Where a kind's fields start and how many they are follows from the order of schema.def: all fields of a kind in a row. */
-static uint32_t first_field(uint32_t kind) {
-    uint32_t i = 0;
-    while (i < FIELDS_ALL && fields[i].kind != kind)
-        i++;
-    return i;
-}
+/* Where a kind's fields start: all of a kind stand in a row, in the order of schema.def. The enumerator before a kind's first field
+ * counts back by one, so that the kind itself takes no place. */
+enum {
+#define KIND(NAME, number, name, scope) FIRST_##NAME, BEFORE_##NAME = FIRST_##NAME - 1,
+#define FIELD(KIND, NAME, number, name, type, max_bytes, group, flags, english, chinese) PLACE_##KIND##_##NAME,
+#include "proto/schema.def"
+#undef KIND
+#undef FIELD
+    FIRST_NONE
+};
+
+_Static_assert(FIRST_NONE == FIELDS_ALL, "every field has one place");
 
 static const kind_info kinds[] = {
 #define KIND(NAME, number, name, scope) {number, name, SCOPE_##scope},
@@ -63,6 +68,15 @@ static const kind_info kinds[] = {
 #undef FIELD
 };
 
+/* By index of a kind; one more at the end. */
+static const uint16_t first_fields[] = {
+#define KIND(NAME, number, name, scope) FIRST_##NAME,
+#define FIELD(KIND, NAME, number, name, type, max_bytes, group, flags, english, chinese)
+#include "proto/schema.def"
+#undef KIND
+#undef FIELD
+    FIRST_NONE};
+
 #define KINDS_ALL (sizeof kinds / sizeof kinds[0])
 
 const kind_info *schema_kinds(uint32_t *count_out) {
@@ -71,6 +85,9 @@ const kind_info *schema_kinds(uint32_t *count_out) {
 }
 
 const kind_info *schema_kind(uint32_t number) {
+    /* As with fields, numbers run from 1 in steps of 1 nearly everywhere. */
+    if (number >= 1 && number <= KINDS_ALL && kinds[number - 1].number == number)
+        return &kinds[number - 1];
     for (size_t i = 0; i < KINDS_ALL; i++)
         if (kinds[i].number == number)
             return &kinds[i];
@@ -85,12 +102,13 @@ const kind_info *schema_kind_named(const char *name) {
 }
 
 const field_info *schema_fields(uint32_t kind, uint32_t *count_out) {
-    uint32_t first = first_field(kind);
-    uint32_t count = 0;
-    while (first + count < FIELDS_ALL && fields[first + count].kind == kind)
-        count++;
-    *count_out = count;
-    return count ? &fields[first] : NULL;
+    const kind_info *info = schema_kind(kind);
+    *count_out = 0;
+    if (!info)
+        return NULL;
+    size_t at = (size_t)(info - kinds);
+    *count_out = first_fields[at + 1] - first_fields[at];
+    return *count_out ? &fields[first_fields[at]] : NULL;
 }
 
 const field_info *schema_field(uint32_t kind, uint32_t number) {

@@ -86,7 +86,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
     batch_state state;
     uint8_t hash[CRYPTO_HASH_BYTES];
     buf verdicts = {0};
-    lp_err err = message_decode(buf_span(&j->request), &request, error);
+    lp_err err = message_decode_scanned(buf_span(&j->request), &request, error);
     if (!err)
         err = auth_device_load(p, j->device, &d, error);
     if (err == LP_NOT_FOUND)

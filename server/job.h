@@ -17,7 +17,7 @@ typedef struct job {
     job_kind kind;
     uint32_t device;  /**< PUSH: the author */
     uint32_t request_id; /**< the request this answers; the session's */
-    buf request;      /**< PUSH, JOIN: the encoded message; INVITE: an encoded CONTROL message */
+    buf request;      /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE: an encoded CONTROL message */
     lp_err result;    /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
     lp_error error;
     uint32_t retry_ms; /**< with LP_BUSY and friends: nothing was refused, try again */

@@ -302,7 +302,8 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         answer_error(s, actions, j->request_id, j->result, &j->error, j->retry_ms);
         goto out;
     }
-    if (message_decode(buf_span(&j->request), &request, NULL) || message_decode(buf_span(&j->answer), &parts, NULL)) {
+    if (message_decode_scanned(buf_span(&j->request), &request, NULL) ||
+        message_decode_scanned(buf_span(&j->answer), &parts, NULL)) {
         close_session(s, actions);
         goto out;
     }

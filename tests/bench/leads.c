@@ -39,16 +39,46 @@ const lead_column lead_columns[LEAD_COLUMNS] = {
     {"updated_at", "next_action_at", true},
 };
 
-enum { ID, NAME, NAME_ZH, COMPANY, COMPANY_ZH, TITLE, EMAIL, PHONE, WECHAT, SOURCE, EVENT, INDUSTRY, SIZE, REGION, CITY,
-       INTENT, BUDGET, NOTES, SCORE, STAGE, OWNER, CONSENT, DEVICE, CREATED, UPDATED };
+enum {
+    ID,
+    NAME,
+    NAME_ZH,
+    COMPANY,
+    COMPANY_ZH,
+    TITLE,
+    EMAIL,
+    PHONE,
+    WECHAT,
+    SOURCE,
+    EVENT,
+    INDUSTRY,
+    SIZE,
+    REGION,
+    CITY,
+    INTENT,
+    BUDGET,
+    NOTES,
+    SCORE,
+    STAGE,
+    OWNER,
+    CONSENT,
+    DEVICE,
+    CREATED,
+    UPDATED
+};
 
-static const char *const given[] = {"Anna", "Ben", "Clara", "David", "Elena", "Felix", "Grace", "Hugo", "Iris", "Jonas"};
-static const char *const family[] = {"Almeida", "Brandt", "Chen", "Dubois", "Evans", "Fischer", "Gao", "Huang", "Ito", "Jin"};
+static const char *const given[] = {"Anna",  "Ben",   "Clara", "David", "Elena",
+                                    "Felix", "Grace", "Hugo",  "Iris",  "Jonas"};
+static const char *const family[] = {"Almeida", "Brandt", "Chen",  "Dubois", "Evans",
+                                     "Fischer", "Gao",    "Huang", "Ito",    "Jin"};
 static const char *const full_zh[] = {"陈思远", "高雨桐", "黄子轩", "金书瑶", "林若曦", "孙浩然", "王一诺", "吴佳怡"};
-static const char *const firm[] = {"Northwind Optics", "Blue Harbor Tools", "Pacific Valve", "Silverline Motors", "Orchid Foods"};
-static const char *const firm_zh[] = {"北风光学有限公司", "蓝港工具股份有限公司", "太平洋阀门集团", "银线汽车有限公司", "兰花食品有限公司"};
+static const char *const firm[] = {"Northwind Optics", "Blue Harbor Tools", "Pacific Valve", "Silverline Motors",
+                                   "Orchid Foods"};
+static const char *const firm_zh[] = {"北风光学有限公司", "蓝港工具股份有限公司", "太平洋阀门集团", "银线汽车有限公司",
+                                      "兰花食品有限公司"};
 static const char *const domain[] = {"northwind", "blueharbor", "pacificvalve", "silverline", "orchidfoods"};
-static const char *const title[] = {"Head of Purchasing", "采购经理", "Plant Manager", "总工程师", "Product Manager", "CTO"};
+static const char *const title[] = {"Head of Purchasing", "采购经理",        "Plant Manager",
+                                    "总工程师",           "Product Manager", "CTO"};
 static const char *const source[] = {"badge", "form", "card", "referral", "walk-in"};
 static const char *const event[] = {"Hannover Messe 2026", "CIIF Shanghai 2026", "Canton Fair 2026 Autumn"};
 static const char *const industry[] = {"machinery", "packaging", "food", "electronics", "medical"};
@@ -59,13 +89,12 @@ static const char *const intent[] = {"hot", "warm", "cold", "partner"};
 static const char *const budget[] = {"<10k USD", "10-50k USD", "50-200k USD", "open"};
 static const char *const stage[] = {"new", "contacted", "qualified", "quoted"};
 static const char *const owner[] = {"li.wei", "m.santos", "j.bauer", "y.tanaka"};
-static const char *const note[] = {
-    "asked for a sample kit before the end of the quarter; ",
-    "wants a drawing checked by our engineers and a price for 500 pieces; ",
-    "had trouble with late deliveries of the present supplier; ",
-    "希望展会结束后一周内收到报价和样品，",
-    "需要中文操作手册以及现场安装培训，",
-    "对交货期和售后服务有较高要求，"};
+static const char *const note[] = {"asked for a sample kit before the end of the quarter; ",
+                                   "wants a drawing checked by our engineers and a price for 500 pieces; ",
+                                   "had trouble with late deliveries of the present supplier; ",
+                                   "希望展会结束后一周内收到报价和样品，",
+                                   "需要中文操作手册以及现场安装培训，",
+                                   "对交货期和售后服务有较高要求，"};
 
 #define PICK(list, r) list[prop_below(r, sizeof list / sizeof list[0])]
 

@@ -33,7 +33,8 @@ static void step(sqlite3_stmt *s) {
 
 static void make_table(void) {
     char sql[2048];
-    size_t used = (size_t)snprintf(sql, sizeof sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE lead(");
+    size_t used =
+        (size_t)snprintf(sql, sizeof sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE lead(");
     for (int i = 0; i < LEAD_COLUMNS; i++)
         used += (size_t)snprintf(sql + used, sizeof sql - used, "%s%s %s%s", i ? ", " : "", lead_columns[i].name,
                                  lead_columns[i].number ? "INTEGER" : "TEXT", i ? "" : " PRIMARY KEY NOT NULL");
@@ -118,8 +119,8 @@ int peer_limit(const char *directory, uint64_t count) {
     double inserted = insert_all(s, rows, count);
     double updated = update_all(rows, count);
     double single = insert_singles(s, rows + count);
-    printf("{\"n\":%llu,\"insert_s\":%.4f,\"update_s\":%.4f,\"single_p50_us\":%.0f}\n", (unsigned long long)count, inserted,
-           updated, single * 1e6);
+    printf("{\"n\":%llu,\"insert_s\":%.4f,\"update_s\":%.4f,\"single_p50_us\":%.0f}\n", (unsigned long long)count,
+           inserted, updated, single * 1e6);
     sqlite3_finalize(s);
     sqlite3_close(db);
     free(rows);

@@ -116,7 +116,8 @@ int peer_proxy(uint16_t port, uint16_t target) {
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     target_port = target;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (listener < 0 || bind(listener, (const struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 256) != 0)
+    if (listener < 0 || bind(listener, (const struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 256) != 0)
         die("proxy", "cannot listen");
     if (pthread_create(&thread, NULL, accept_all, &listener) != 0)
         die("proxy", "cannot start a thread");
