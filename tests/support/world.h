@@ -1,0 +1,241 @@
+/* world.h - a pool in one process, by one seed: the production client cores, the production server core, virtual time, and
+ * a network of whole messages that breaks as it is told. No sockets, no threads, no clock of the machine.
+ *
+ *     device 0..n-1                              network                     server
+ *     replica file + client_session  --- link: two ordered queues ---  session --> jobs --> committer --> store
+ *
+ * What there is to happen lies in the world as data: messages with a time of arrival, deadlines of the sessions, jobs waiting for a
+ * commit. world_step takes the earliest, moves the time there and carries it out; ties go by age. So a run is a function of
+ * the seed and of what the test does, and a failing schedule can be had again.
+ *
+ *     world_run     the engine (world.c), links (world_net.c), the server's end (world_server.c), devices (world_device.c)
+ *     world_act     what people do, and a ledger of what was reported saved (world_people.c)
+ *     world_check   what must hold once all is quiet (world_check.c, world_conflicts.c)
+ *
+ * Failures are assertions; the seed and the last steps are printed first, and with LEADPOOL_TRACE set every step as it is taken. */
+#ifndef TESTS_SUPPORT_WORLD_H
+#define TESTS_SUPPORT_WORLD_H
+
+#include <stdio.h>
+
+#include "client/replica.h"
+#include "client/session.h"
+#include "proto/crypto.h"
+#include "proto/invite.h"
+#include "proto/message.h"
+#include "server/auth.h"
+#include "server/committer.h"
+#include "server/session.h"
+#include "tests/support/prop.h"
+
+#define WORLD_DEVICES_MAX 6
+#define WORLD_LINKS_MAX 64
+#define WORLD_RECORDS_MAX 12
+#define WORLD_START_MS INT64_C(1795000000000)
+#define WORLD_TRACE_LINES 60
+
+/** What may go wrong from now on; all zero is a perfect network. Percentages are per message or step. */
+typedef struct world_faults {
+    int64_t delay_min_ms, delay_max_ms; /**< of a message, one way */
+    uint32_t
+        cut_percent; /**< the link breaks instead of carrying the message; both ends are told, at times of their own */
+    uint32_t hang_percent;   /**< the link goes silent for good instead, and nobody is told */
+    uint32_t repeat_percent; /**< a request arrives twice */
+    uint32_t refuse_percent; /**< a connection cannot be made */
+    uint32_t lock_percent;   /**< another process holds the replica: a write transaction does not begin */
+    int64_t commit_max_ms;   /**< longest that jobs gather before a commit */
+} world_faults;
+
+typedef struct world_options {
+    const store_ops *engine;
+    uint32_t devices;
+    uint32_t people; /**< devices belong to them in turn; 0: one each */
+    uint64_t seed;
+    const char *name; /**< printed with the seed */
+} world_options;
+
+typedef struct world world;
+
+/** One way a message can go, or the news that the link has ended. */
+typedef struct world_parcel {
+    struct world_parcel *next;
+    int64_t at_ms;
+    uint64_t order;
+    uint32_t link;
+    bool to_server;
+    bool open; /**< no message: the link stands */
+    bool end;  /**< no message: the link is closed */
+    uint32_t id;
+    buf message;
+} world_parcel;
+
+/** A connection: a client session's, or a hand-driven one. */
+typedef struct world_link {
+    bool used;
+    bool silent; /**< hangs: nothing arrives any more */
+    bool client_gone, server_gone;
+    uint32_t device;
+    int64_t clear_ms[2]; /**< nothing sent later arrives earlier: order is kept per direction */
+    session *session;    /**< the server's end; NULL once closed */
+    uint8_t binding[32];
+} world_link;
+
+/** A change that somebody made and was told to be saved. */
+typedef struct world_typed {
+    uint32_t device;
+    uint32_t record; /**< index in world.records */
+    uint32_t field;
+    char key[16];
+    uint8_t value[64];
+    size_t value_size;
+    stamp stamp;     /**< as of the last look; a clock correction moves it */
+    bool superseded; /**< its author wrote the register again */
+    bool may_refuse; /**< the server is expected to refuse it */
+    bool watched;    /**< I3: still to be seen on the author's device, unless something greater is */
+} world_typed;
+
+typedef struct world_device {
+    world *world;
+    uint32_t index;
+    char path[320];
+    lp_env env;
+    replica_lock lock;
+    prop random;
+    int64_t wall_offset_ms; /**< how wrong its clock is */
+    int64_t boot_at_ms;     /**< world time of its last boot */
+    uint64_t boots;
+    replica *replica;
+    client_session *session;
+    int32_t link;       /**< -1: none */
+    bool running, keep; /**< a start is in force */
+    lp_err done;        /**< result of the last CLIENT_DONE */
+    uint32_t done_count;
+    uint32_t clock_answers; /**< MSG_CLOCK that arrived */
+} world_device;
+
+typedef struct world_record {
+    uint32_t kind;
+    lp_id id;
+} world_record;
+
+struct world {
+    world_options options;
+    prop random;
+    world_faults faults;
+    char directory[256];
+    int64_t now_ms; /**< true time, UTC ms; the server's clock is right */
+    uint64_t order; /**< of the next event */
+    uint64_t steps;
+
+    lp_env env; /**< the server's */
+    store *store;
+    pool pool;
+    committer *committer;
+    store_reader *reader;
+    job *jobs;            /**< waiting for a commit, in order of submission */
+    int64_t commit_at_ms; /**< INT64_MAX: none planned */
+    uint32_t server_boots;
+
+    world_link links[WORLD_LINKS_MAX];
+    world_parcel *parcels; /**< in order of arrival */
+    world_device devices[WORLD_DEVICES_MAX];
+
+    world_record records[WORLD_RECORDS_MAX];
+    uint32_t record_count;
+    world_typed *typed;
+    uint32_t typed_count, typed_capacity;
+    uint32_t values;    /**< counter that makes values unique */
+    int64_t slowest_ms; /**< longest that a message took: no clock is set more exactly */
+
+    char trace[WORLD_TRACE_LINES][160];
+    uint32_t trace_count;
+};
+
+/* ---- life (world.c) ---- */
+
+/** Makes a pool and its devices, joined over the protocol. */
+world *world_new(const world_options *options);
+void world_free(world *w);
+/** Carries out the next thing to happen up to `until_ms`; false, and the time is `until_ms`, if there is none. */
+bool world_step(world *w, int64_t until_ms);
+/** Runs for so long. */
+void world_run(world *w, int64_t ms);
+/** Heals the network, starts every device and runs until all is sent and read by all; fails if that does not come. */
+void world_settle(world *w, bool keep);
+/** One line for the story of a failure. */
+void world_note(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Fails the test after printing seed, `what` and the story. */
+void world_fail(world *w, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+#define world_expect(w, condition, ...) ((condition) ? (void)0 : world_fail(w, __VA_ARGS__))
+
+/* ---- network (world_net.c) ---- */
+
+/** A new link of a device; -1 if the network refuses. The binding is drawn anew for each. */
+int32_t world_connect(world *w, uint32_t who);
+/** Puts a message on its way; `bytes` is taken. */
+void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes);
+/** One end closes; what is on its way to the other still arrives, then the news of the end. */
+void world_hang_up(world *w, uint32_t link, bool by_server);
+/** Tells the device, in time, that the link stands. */
+void world_open_link(world *w, uint32_t link);
+/** Takes the first parcel that is due; NULL if none is. Free it with world_parcel_free. */
+world_parcel *world_take_parcel(world *w, int64_t until_ms);
+void world_parcel_free(world_parcel *p);
+
+/* ---- the server's end (world_server.c) ---- */
+
+void world_server_open(world *w, bool create);
+/** Stops without a word: sessions and jobs are gone, what was committed stays. */
+void world_server_crash(world *w);
+void world_server_restart(world *w);
+void world_server_take(world *w, world_parcel *p);
+/** Commits the jobs that have gathered, as one group, and hands them back. */
+void world_server_commit(world *w);
+void world_server_tick(world *w);
+int64_t world_server_deadline_ms(const world *w);
+/** An invitation, made by the committer. */
+void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BYTES]);
+
+/* ---- devices (world_device.c) ---- */
+
+void world_device_open(world *w, uint32_t who, bool create);
+/** Joins with a token over a link of its own, without faults. */
+void world_device_join(world *w, uint32_t who, const uint8_t token[INVITE_TOKEN_BYTES]);
+void world_device_start(world_device *d, bool keep);
+void world_device_stop(world_device *d);
+void world_device_work(world_device *d);
+/** The program dies, in the middle of a write; nothing is running afterwards. */
+void world_device_crash(world_device *d);
+void world_device_take(world *w, world_parcel *p);
+void world_device_tick(world_device *d);
+int64_t world_device_deadline_ms(const world_device *d);                /**< in world time */
+int64_t world_device_count(const world_device *d, const char *sql);     /**< one integer */
+uint64_t world_device_cursor(const world_device *d, const char *scope); /**< its seq; 0 at the beginning */
+
+/* ---- people (world_people.c) ---- */
+
+/** One random deed of one device's person: some records made, some fields set, cleared, deleted, undeleted, a conflict restored. */
+void world_act(world *w, uint32_t who);
+/** Makes a lead on a device; its index in world.records. */
+uint32_t world_make_lead(world *w, uint32_t who, const char *name);
+/** Sets a text field ("company", "answers.size"); NULL clears. */
+void world_set(world *w, uint32_t who, uint32_t record, const char *field, const char *text);
+/** Writes past the library's own checks, as a program of another version might. The server is expected to refuse. */
+void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
+/** The visible text of a field in `text_out`, "" if empty. */
+const char *world_text(world *w, uint32_t who, uint32_t record, const char *field, char text_out[256]);
+/** I3, for the watched changes of a device. */
+void world_look(world *w, uint32_t who);
+/** A clock correction arrived: what is watched has new stamps. */
+void world_look_again(world *w, uint32_t who);
+/** Loads a record of a device: registers as seen, or of the server layer. `bytes` keeps them. False if it is not there. */
+bool world_load(world *w, uint32_t who, const lp_id *id, bool server_layer, record *rec, buf *bytes);
+
+/* ---- checks (world_check.c, world_conflicts.c) ---- */
+
+/** Everything that must hold when all is quiet. */
+void world_check(world *w);
+/** Conflict records are a function of the history. Needs a snapshot. */
+void world_check_conflicts(world *w);
+
+#endif

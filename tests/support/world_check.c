@@ -1,0 +1,210 @@
+/* world_check.c - what must hold once the network has healed and everybody has synced; see world.h.
+ *
+ *   I2  every replica's server layer is the pool, byte for byte, and both digests say so
+ *   I1, I7  every change reported saved is in the server's history once, or was overwritten by its own author before it was sent and is
+ *       in the author's past, or was refused and is kept with the reason
+ *   I4  what stands is the greatest of history; nothing is in history twice; conflict records follow from it (world_conflicts.c)
+ *   I9  no stamp is later than the server's time by more than the tolerance, and a device's stamps keep the order of typing */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/change.h"
+#include "tests/support/world.h"
+
+/* ---- I2: rows ---- */
+
+static bool same_registers(const record *a, const record *b) {
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++) {
+        const reg *x = &a->regs[i], *y = &b->regs[i];
+        same = x->field == y->field && span_equal(x->key, y->key) && span_equal(x->value, y->value) &&
+               stamp_compare(x->stamp, y->stamp) == 0;
+    }
+    return same;
+}
+
+typedef struct row_walk {
+    world *world;
+    scope_class scope;
+    uint64_t rows[SCOPE_POOL + 1];
+    digest sums[SCOPE_POOL + 1];
+} row_walk;
+
+static void check_row(row_walk *walk, const store_row *row, const record *server, uint32_t who) {
+    world *w = walk->world;
+    record here;
+    buf bytes = {0};
+    char text[LP_ID_TEXT_BYTES];
+    lp_id_format(&row->id, text);
+    world_expect(w, world_load(w, who, &row->id, true, &here, &bytes), "device %u lacks record %s (I2)", who, text);
+    world_expect(w, here.kind == row->kind, "device %u holds %s as another kind", who, text);
+    world_expect(w, same_registers(&here, server), "device %u holds other values of kind %u, %s (I2)", who, row->kind,
+                 text);
+    record_fini(&here);
+    buf_fini(&bytes);
+}
+
+static bool on_row(void *ctx, const store_row *row) {
+    row_walk *walk = ctx;
+    record server;
+    record_init(&server, row->kind, &row->id);
+    assert_int_equal(record_unpack(&server, row->body, row->stamps, NULL), LP_OK);
+    walk->rows[walk->scope]++;
+    for (uint32_t i = 0; i < server.count; i++)
+        digest_add(walk->world->pool.digester, &walk->sums[walk->scope], row->kind, &row->id, &server.regs[i]);
+    for (uint32_t i = 0; i < walk->world->options.devices; i++)
+        check_row(walk, row, &server, i);
+    record_fini(&server);
+    return true;
+}
+
+static void check_digests(world *w, const row_walk *walk, scope_class scope) {
+    digest stored, here;
+    const char *key = scope == SCOPE_SETUP ? "digest.1" : "digest.2";
+    assert_int_equal(pool_scope_digest(w->reader, scope, &stored, NULL), LP_OK);
+    world_expect(w, digest_equal(stored, walk->sums[scope]), "the server's %s is not that of its rows", key);
+    for (uint32_t i = 0; i < w->options.devices; i++) {
+        buf value = {0};
+        lp_err err = replica_meta(w->devices[i].replica, key, &value, NULL);
+        world_expect(w, (!err || err == LP_NOT_FOUND) && digest_unpack(buf_span(&value), &here), "device %u has no %s",
+                     i, key);
+        world_expect(w, digest_equal(here, stored), "device %u: %s differs from the server's", i, key);
+        buf_fini(&value);
+    }
+}
+
+static void check_rows(world *w) {
+    row_walk walk = {.world = w};
+    for (walk.scope = SCOPE_SETUP; walk.scope <= SCOPE_POOL; walk.scope++) {
+        assert_int_equal(w->reader->ops->feed(w->reader, walk.scope, 0, on_row, &walk, NULL), LP_OK);
+        check_digests(w, &walk, walk.scope);
+    }
+    uint64_t rows = walk.rows[SCOPE_SETUP] + walk.rows[SCOPE_POOL];
+    for (uint32_t i = 0; i < w->options.devices; i++) {
+        const world_device *d = &w->devices[i];
+        /* A record of which everything was refused stays, empty, for the rep to mend. */
+        int64_t held = world_device_count(d, "SELECT count(*) FROM record WHERE length(stamps) > 0");
+        world_expect(w, held == (int64_t)rows, "device %u holds %lld records, the pool %llu", i, (long long)held,
+                     (unsigned long long)rows);
+        world_expect(w, world_device_count(d, "SELECT count(*) FROM record WHERE unsent OR server_body NOT NULL") == 0,
+                     "device %u: a record is still marked unsent", i);
+        world_expect(w,
+                     world_device_count(d, "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM batch)") == 0,
+                     "device %u: the outbox is not empty", i);
+    }
+}
+
+/* ---- I1, I7: the ledger ---- */
+
+typedef struct entry_walk {
+    world *world;
+    const world_typed *typed;
+    uint32_t found; /* the typed value in history, by its author */
+    stamp at;       /* of the last one found */
+} entry_walk;
+
+static bool on_entry(void *ctx, const store_history *entry) {
+    entry_walk *walk = ctx;
+    const world_typed *t = walk->typed;
+    wire_reader r = wire_open(entry->body);
+    reg change;
+    if (entry->stamp.author != walk->world->devices[t->device].replica->clock.author)
+        return true;
+    while (r.at < r.end && change_unpack(&r, &change))
+        if (change.field == t->field && span_equal(change.key, span_text(t->key)) &&
+            span_equal(change.value, span_of(t->value, t->value_size))) {
+            walk->found++;
+            walk->at = entry->stamp;
+        }
+    return true;
+}
+
+static bool in_table(const world_device *d, const char *sql, const world_typed *t, const lp_id *id) {
+    sqlite3_stmt *s = NULL;
+    buf packed = {0};
+    change_pack(&packed, t->field, span_text(t->key), span_of(t->value, t->value_size));
+    assert_int_equal(sqlite3_prepare_v2(d->replica->db, sql, -1, &s, NULL), SQLITE_OK);
+    sqlite3_bind_blob(s, 1, id->bytes, 16, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, packed.data, (int)packed.size, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 3, t->value, (int)t->value_size, SQLITE_STATIC);
+    bool found = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_finalize(s);
+    buf_fini(&packed);
+    return found;
+}
+
+static bool in_past(const world_device *d, const world_typed *t, const lp_id *id) {
+    return in_table(d, "SELECT 1 FROM past JOIN record USING(rid) WHERE id = ?1 AND past.body = ?2", t, id);
+}
+
+static bool in_refused(const world_device *d, const world_typed *t, const lp_id *id) {
+    return in_table(d, "SELECT 1 FROM refused JOIN record USING(rid) WHERE id = ?1 AND value = ?3 AND reason <> ''", t,
+                    id);
+}
+
+static bool is_nil(const world_typed *t) {
+    return t->value_size == 1 && t->value[0] == 0xc0;
+}
+
+/* How often the very same thing was typed: clearing a field and ticking a box give no unique values. */
+static uint32_t count_same(const world *w, const world_typed *t) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->typed_count; i++) {
+        const world_typed *o = &w->typed[i];
+        count += o->device == t->device && o->record == t->record && o->field == t->field &&
+                 strcmp(o->key, t->key) == 0 &&
+                 span_equal(span_of(o->value, o->value_size), span_of(t->value, t->value_size));
+    }
+    return count;
+}
+
+static void check_typed(world *w, uint32_t index, stamp *last) {
+    const world_typed *t = &w->typed[index];
+    const lp_id *id = &w->records[t->record].id;
+    const world_device *d = &w->devices[t->device];
+    entry_walk walk = {.world = w, .typed = t};
+    assert_int_equal(w->reader->ops->read_history(w->reader, id, on_entry, &walk, NULL), LP_OK);
+    if (t->may_refuse)
+        return;
+    const field_info *info = schema_field(w->records[t->record].kind, t->field);
+    uint32_t times = count_same(w, t);
+    bool grouped = info && info->group; /* its value comes again when another member is set */
+    world_expect(w, grouped || walk.found <= times,
+                 "change %u of device %u, field %u, is in history %u times (typed %u)", index, t->device, t->field,
+                 walk.found, times);
+    bool past = in_past(d, t, id);
+    world_expect(w, walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t))),
+                 "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
+    if (walk.found && times == 1 && !grouped) {
+        world_expect(w, stamp_compare(walk.at, last[t->device]) >= 0,
+                     "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
+        last[t->device] = walk.at;
+    }
+    const reg *stored;
+    record rec;
+    buf bytes = {0};
+    assert_true(world_load(w, t->device, id, false, &rec, &bytes));
+    stored = record_find(&rec, t->field, span_text(t->key));
+    bool stands = stored && span_equal(stored->value, span_of(t->value, t->value_size));
+    world_expect(w, stands || past || is_nil(t) || in_refused(d, t, id),
+                 "change %u of device %u, field %u: the device that typed it knows no more of it (I7)", index,
+                 t->device, t->field);
+    record_fini(&rec);
+    buf_fini(&bytes);
+}
+
+void world_check(world *w) {
+    stamp last[WORLD_DEVICES_MAX] = {{0}};
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    check_rows(w);
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        check_typed(w, i, last);
+    world_check_conflicts(w);
+    lp_error error = {.message = ""};
+    world_expect(w, !w->reader->ops->verify(w->reader, NULL, NULL, &error), "the store: %s", error.message);
+    w->reader->ops->snapshot_end(w->reader);
+}

@@ -1,0 +1,275 @@
+/* world_device.c - a device of the world: what client/loop.c and client/link.c do, one step at a time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/pull.h"
+#include "proto/err.h"
+#include "tests/support/world.h"
+
+/* ---- its environment ---- */
+
+static int64_t wall_ms(void *ctx) {
+    const world_device *d = ctx;
+    return d->world->now_ms + d->wall_offset_ms;
+}
+
+static int64_t boot_ms(void *ctx) {
+    const world_device *d = ctx;
+    return d->world->now_ms - d->boot_at_ms;
+}
+
+static void random_bytes(void *ctx, void *bytes, size_t size) {
+    prop_bytes(&((world_device *)ctx)->random, bytes, size);
+}
+
+static void boot_id(void *ctx, uint8_t id_out[16]) {
+    const world_device *d = ctx;
+    memset(id_out, 0, 16);
+    memcpy(id_out, &d->boots, sizeof d->boots);
+    id_out[15] = (uint8_t)(d->index + 1);
+}
+
+static lp_err acquire(void *ctx, lp_error *error) {
+    world_device *d = ctx;
+    world *w = d->world;
+    if (d->session && prop_chance(&w->random, w->faults.lock_percent))
+        return err_set(error, LP_BUSY, "another program is using the replica; try again");
+    return LP_OK;
+}
+
+static void release(void *ctx) {
+    (void)ctx;
+}
+
+/* ---- life ---- */
+
+void world_device_open(world *w, uint32_t who, bool create) {
+    world_device *d = &w->devices[who];
+    lp_error error = {.message = ""};
+    if (create) {
+        *d = (world_device){.world = w, .index = who, .link = -1, .done = LP_OFFLINE};
+        snprintf(d->path, sizeof d->path, "%.250s/device%u", w->directory, who);
+        d->env = (lp_env){d, wall_ms, boot_ms, random_bytes, boot_id};
+        d->lock = (replica_lock){d, acquire, release};
+        d->random = prop_seeded(prop_u64(&w->random));
+        d->boot_at_ms = w->now_ms;
+    }
+    world_expect(w, !replica_open(d->path, create, &d->env, &d->lock, &d->replica, &error), "device %u: %s", who,
+                 error.message);
+    /* Power cuts of the machine are not played here, so the file need not wait for the disk. */
+    sqlite3_exec(d->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    if (!create)
+        world_expect(w, !client_session_new(d->replica, &d->session, &error), "device %u: %s", who, error.message);
+}
+
+void world_device_join(world *w, uint32_t who, const uint8_t token[INVITE_TOKEN_BYTES]) {
+    world_device *d = &w->devices[who];
+    lp_error error = {.message = ""};
+    buf request = {0};
+    world_expect(w, !client_join_request(d->replica, token, "tablet", &request, &error), "join: %s", error.message);
+    d->link = world_connect(w, who);
+    world_send(w, (uint32_t)d->link, true, 0x80000001u, &request);
+    while (!d->replica->clock.author)
+        world_expect(w, world_step(w, w->now_ms + 60000), "no answer to join");
+    world_hang_up(w, (uint32_t)d->link, false);
+    d->link = -1;
+    world_expect(w, !client_session_new(d->replica, &d->session, &error), "device %u: %s", who, error.message);
+}
+
+static void hang_up(world_device *d) {
+    if (d->link >= 0)
+        world_hang_up(d->world, (uint32_t)d->link, false);
+    d->link = -1;
+}
+
+void world_device_crash(world_device *d) {
+    world *w = d->world;
+    world_note(w, "device %u dies", d->index);
+    client_session_free(d->session);
+    d->session = NULL;
+    d->running = false;
+    hang_up(d);
+    /* What an open transaction holds is not there afterwards, and the WAL stays for the next start to recover. */
+    lp_error error;
+    sqlite3_db_config(d->replica->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (replica_begin(d->replica, &error) == LP_OK)
+        sqlite3_exec(d->replica->db, "DELETE FROM outbox; DELETE FROM record", NULL, NULL, NULL);
+    replica_close(d->replica);
+    d->replica = NULL;
+    if (prop_chance(&w->random, 30)) {
+        d->boots++;
+        d->boot_at_ms = w->now_ms;
+    }
+}
+
+/* ---- its session ---- */
+
+static void step(world_device *d, const client_event *event);
+
+static bool dial(world_device *d) {
+    d->link = world_connect(d->world, d->index);
+    if (d->link >= 0)
+        world_open_link(d->world, (uint32_t)d->link);
+    return d->link >= 0;
+}
+
+static void send(world_device *d, client_action *a) {
+    message m;
+    assert_int_equal(message_decode(buf_span(&a->message), &m, NULL), LP_OK);
+    world_note(d->world, "device %u sends %s, batch %llu, id %x", d->index, message_name(m.number),
+               (unsigned long long)m.batch, a->id);
+    if (d->link >= 0)
+        world_send(d->world, (uint32_t)d->link, true, a->id, &a->message);
+    else
+        buf_fini(&a->message);
+}
+
+static void step(world_device *d, const client_event *event) {
+    client_actions actions;
+    bool dialled = true;
+    client_step(d->session, event, &actions);
+    for (uint32_t i = 0; i < actions.count; i++) {
+        client_action *a = &actions.list[i];
+        switch (a->kind) {
+        case CLIENT_CONNECT:
+            hang_up(d);
+            dialled = dial(d);
+            break;
+        case CLIENT_SEND:
+            send(d, a);
+            break;
+        case CLIENT_CLOSE:
+            hang_up(d);
+            break;
+        case CLIENT_NOTIFY:
+            break;
+        case CLIENT_DONE:
+            world_note(d->world, "device %u is done: %s", d->index, a->error.message);
+            d->running = false;
+            d->done = a->error.code;
+            d->done_count++;
+            break;
+        }
+    }
+    if (!dialled) {
+        client_event lost = {.kind = CLIENT_LOST};
+        err_set(&lost.error, LP_OFFLINE, "no route");
+        step(d, &lost);
+    }
+}
+
+void world_device_start(world_device *d, bool keep) {
+    if (d->running)
+        world_device_stop(d);
+    d->running = true;
+    d->keep = keep;
+    d->done = LP_BUSY;
+    client_event event = {.kind = CLIENT_START, .keep = keep};
+    step(d, &event);
+}
+
+void world_device_stop(world_device *d) {
+    d->running = false;
+    client_event event = {.kind = CLIENT_STOP};
+    step(d, &event);
+}
+
+void world_device_work(world_device *d) {
+    client_event event = {.kind = CLIENT_WORK};
+    if (d->session)
+        step(d, &event);
+}
+
+static void take_message(world_device *d, world_parcel *p) {
+    world *w = d->world;
+    message m;
+    assert_int_equal(message_decode(buf_span(&p->message), &m, NULL), LP_OK);
+    world_note(w, "device %u gets %s, batch %llu, id %x %.*s", d->index, message_name(m.number),
+               (unsigned long long)m.batch, p->id, (int)m.reason.size,
+               m.reason.size ? (const char *)m.reason.data : "");
+    d->clock_answers += m.number == MSG_CLOCK;
+    client_event event = {.kind = CLIENT_MESSAGE, .id = p->id, .bytes = buf_span(&p->message)};
+    step(d, &event);
+    lp_sync_result result = {0};
+    client_result(d->session, &result);
+    world_expect(w, !result.diverged, "device %u says that it diverged", d->index);
+    if (m.number == MSG_CLOCK)
+        world_look_again(w, d->index);
+    else
+        world_look(w, d->index);
+}
+
+void world_device_take(world *w, world_parcel *p) {
+    world_device *d = &w->devices[w->links[p->link].device];
+    if (d->link != (int32_t)p->link)
+        return;
+    lp_error error = {.message = ""};
+    if (!d->session) {
+        world_expect(w, !client_join_take(d->replica, buf_span(&p->message), &error), "join: %s", error.message);
+    } else if (p->open) {
+        const uint8_t *binding = w->links[p->link].binding;
+        client_event event = {.kind = CLIENT_OPEN, .bytes = span_of(binding, sizeof w->links[0].binding)};
+        step(d, &event);
+    } else if (p->end) {
+        client_event event = {.kind = CLIENT_LOST};
+        err_set(&event.error, LP_OFFLINE, "the connection was closed");
+        step(d, &event);
+    } else {
+        take_message(d, p);
+    }
+}
+
+void world_device_tick(world_device *d) {
+    client_event event = {.kind = CLIENT_TICK};
+    step(d, &event);
+}
+
+int64_t world_device_deadline_ms(const world_device *d) {
+    int64_t at_ms = d->session ? client_deadline_ms(d->session) : INT64_MAX;
+    return at_ms == INT64_MAX ? INT64_MAX : at_ms + d->boot_at_ms;
+}
+
+/* ---- looking into it ---- */
+
+int64_t world_device_count(const world_device *d, const char *sql) {
+    sqlite3_stmt *s = NULL;
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(d->replica->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return value;
+}
+
+uint64_t world_device_cursor(const world_device *d, const char *scope) {
+    char key[80];
+    buf kept = {0};
+    cursor c = {.seq = 0};
+    snprintf(key, sizeof key, "cursor.%.60s", scope);
+    if (replica_meta(d->replica, key, &kept, NULL) == LP_OK) {
+        wire_reader r = wire_open(buf_span(&kept));
+        assert_true(cursor_take(&r, &c));
+    }
+    buf_fini(&kept);
+    return c.seq;
+}
+
+bool world_load(world *w, uint32_t who, const lp_id *id, bool server_layer, record *rec, buf *bytes) {
+    replica *r = w->devices[who].replica;
+    replica_row row;
+    if (replica_load(r, id, &row, NULL))
+        return false;
+    bool second = server_layer && row.layered;
+    span body = second ? row.server_body : row.body;
+    span stamps = second ? row.server_stamps : row.stamps;
+    buf_append_span(bytes, body);
+    buf_append_span(bytes, stamps);
+    record_init(rec, row.kind, id);
+    lp_err err =
+        record_unpack(rec, span_of(bytes->data, body.size), span_of(bytes->data + body.size, stamps.size), NULL);
+    world_expect(w, !err, "device %u holds a damaged record", who);
+    return true;
+}

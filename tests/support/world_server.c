@@ -1,0 +1,245 @@
+/* world_server.c - the server's end of the world: what server/net and the commit thread do, one step at a time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/wire.h"
+#include "tests/support/world.h"
+
+/* What a job came from. A session that is gone by the time its job is done has orphaned it. */
+typedef struct origin {
+    world *world;
+    int32_t link; /* -1: the operator */
+    session *session;
+    bool done;
+} origin;
+
+static void on_done(void *ctx, job *j) {
+    (void)j;
+    ((origin *)ctx)->done = true;
+}
+
+void world_server_open(world *w, bool create) {
+    lp_error error = {.message = ""};
+    bool in_memory = w->options.engine == &store_memory_ops;
+    char path[320];
+    snprintf(path, sizeof path, "%.250s/store", w->directory);
+    if (!in_memory || create)
+        world_expect(w, !w->options.engine->open(in_memory ? NULL : path, create, &w->store, &error), "store: %s",
+                     error.message);
+    w->server_boots++;
+    if (create)
+        world_expect(w, !pool_create(w->store, &w->env, "Messe", &error), "pool: %s", error.message);
+    world_expect(w, !pool_open(&w->pool, w->store, &w->env, &error), "pool: %s", error.message);
+    world_expect(w, !committer_new(&w->pool, &w->committer, &error), "committer: %s", error.message);
+    world_expect(w, !w->store->ops->reader_open(w->store, &w->reader, &error), "reader: %s", error.message);
+}
+
+static void drop_job(job *j) {
+    free(j->ctx);
+    job_free(j);
+}
+
+static void drop_session(world_link *l) {
+    session_free(l->session);
+    l->session = NULL;
+}
+
+/* Without a word to the committer: its jobs come back as orphans. */
+static void forget_jobs_of(world *w, uint32_t link) {
+    for (job *j = w->jobs; j; j = j->next) {
+        origin *from = j->ctx;
+        if (from->link == (int32_t)link)
+            from->session = NULL;
+    }
+}
+
+void world_server_crash(world *w) {
+    if (!w->committer)
+        return;
+    world_note(w, "the server dies");
+    for (uint32_t i = 0; i < WORLD_LINKS_MAX; i++) {
+        if (!w->links[i].used || !w->links[i].session)
+            continue;
+        world_hang_up(w, i, true);
+        drop_session(&w->links[i]);
+    }
+    while (w->jobs) {
+        job *next = w->jobs->next;
+        drop_job(w->jobs);
+        w->jobs = next;
+    }
+    w->commit_at_ms = INT64_MAX;
+    w->reader->ops->reader_close(w->reader);
+    committer_free(w->committer);
+    pool_close(&w->pool);
+    w->reader = NULL;
+    w->committer = NULL;
+    if (w->options.engine == &store_memory_ops)
+        return; /* what it committed is durable for the life of the process */
+    w->store->ops->close(w->store);
+    w->store = NULL;
+}
+
+void world_server_restart(world *w) {
+    world_server_crash(w);
+    world_server_open(w, false);
+}
+
+/* ---- jobs ---- */
+
+static void submit(world *w, int32_t link, job *j) {
+    origin *from = calloc(1, sizeof *from);
+    assert_non_null(from);
+    *from = (origin){w, link, link < 0 ? NULL : w->links[link].session, false};
+    j->done = on_done;
+    j->ctx = from;
+    j->next = NULL;
+    job **at = &w->jobs;
+    while (*at)
+        at = &(*at)->next;
+    *at = j;
+    if (w->commit_at_ms == INT64_MAX)
+        w->commit_at_ms = w->now_ms + prop_between(&w->random, 0, w->faults.commit_max_ms);
+}
+
+static void carry_out(world *w, uint32_t link, session_actions *actions) {
+    for (uint32_t i = 0; i < actions->count; i++) {
+        session_action *a = &actions->list[i];
+        switch (a->kind) {
+        case SESSION_ANSWER:
+            world_send(w, link, false, a->id, &a->answer);
+            break;
+        case SESSION_COMMIT:
+            submit(w, (int32_t)link, a->job);
+            break;
+        case SESSION_CLOSE:
+            world_hang_up(w, link, true);
+            break;
+        }
+    }
+}
+
+static void step(world *w, uint32_t link, const session_event *event) {
+    session_actions actions;
+    session_step(w->links[link].session, w->reader, event, &actions);
+    carry_out(w, link, &actions);
+}
+
+void world_server_take(world *w, world_parcel *p) {
+    world_link *l = &w->links[p->link];
+    if (!l->session)
+        return;
+    if (p->end) {
+        forget_jobs_of(w, p->link);
+        world_hang_up(w, p->link, true);
+        drop_session(l);
+        return;
+    }
+    session_event event = {.kind = SESSION_MESSAGE, .id = p->id, .bytes = buf_span(&p->message)};
+    step(w, p->link, &event);
+}
+
+static void tell_sessions(world *w, session_event_kind kind) {
+    session_event event = {.kind = kind};
+    for (uint32_t i = 0; i < WORLD_LINKS_MAX; i++)
+        if (w->links[i].session && session_parked(w->links[i].session))
+            step(w, i, &event);
+}
+
+void world_server_commit(world *w) {
+    job *list[256];
+    uint32_t count = 0;
+    uint64_t before = committer_seq(w->committer);
+    w->commit_at_ms = INT64_MAX;
+    for (job *j = w->jobs; j; j = j->next) {
+        assert_true(count < 256);
+        list[count++] = j;
+    }
+    job *group = w->jobs;
+    w->jobs = NULL;
+    world_note(w, "commit of %u jobs", count);
+    committer_run(w->committer, group);
+    for (uint32_t i = 0; i < count; i++) {
+        origin *from = list[i]->ctx;
+        assert_true(from->done);
+        bool alive = from->link >= 0 && from->session && w->links[from->link].session == from->session;
+        uint32_t link = (uint32_t)from->link;
+        if (!alive) {
+            drop_job(list[i]);
+            continue;
+        }
+        free(from);
+        session_event event = {.kind = SESSION_COMMITTED, .job = list[i]};
+        step(w, link, &event);
+    }
+    if (committer_seq(w->committer) > before)
+        tell_sessions(w, SESSION_MOVED);
+}
+
+/* ---- time ---- */
+
+int64_t world_server_deadline_ms(const world *w) {
+    int64_t first = INT64_MAX;
+    for (uint32_t i = 0; i < WORLD_LINKS_MAX; i++) {
+        int64_t at_ms = w->links[i].session ? session_deadline_ms(w->links[i].session) : 0;
+        if (at_ms && at_ms < first)
+            first = at_ms;
+    }
+    return first;
+}
+
+void world_server_tick(world *w) {
+    session_event event = {.kind = SESSION_TICK};
+    for (uint32_t i = 0; i < WORLD_LINKS_MAX; i++) {
+        int64_t at_ms = w->links[i].session ? session_deadline_ms(w->links[i].session) : 0;
+        if (at_ms && at_ms <= w->now_ms)
+            step(w, i, &event);
+    }
+}
+
+/* ---- the operator ---- */
+
+static bool take_token(span result, uint8_t token_out[INVITE_TOKEN_BYTES]) {
+    wire_reader r = wire_open(result);
+    uint32_t count = wire_map(&r);
+    for (uint32_t i = 0; i < count && !r.failed; i++) {
+        bool found = span_equal(wire_text(&r), SPAN_LITERAL("token"));
+        if (!found) {
+            wire_raw(&r);
+            continue;
+        }
+        span token = wire_bytes(&r);
+        if (token.size != INVITE_TOKEN_BYTES)
+            return false;
+        memcpy(token_out, token.data, token.size);
+        return true;
+    }
+    return false;
+}
+
+void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BYTES]) {
+    buf arguments = {0};
+    wire_put_map(&arguments, 2);
+    wire_put_text(&arguments, SPAN_LITERAL("staff"));
+    wire_put_text(&arguments, span_text(staff));
+    wire_put_text(&arguments, SPAN_LITERAL("role"));
+    wire_put_text(&arguments, SPAN_LITERAL("rep"));
+    message control = {.number = MSG_CONTROL, .verb = SPAN_LITERAL("invite"), .arguments = buf_span(&arguments)};
+    job *j = job_new(JOB_INVITE);
+    assert_non_null(j);
+    assert_int_equal(message_encode(&control, &j->request, NULL), LP_OK);
+    buf_fini(&arguments);
+    origin from = {w, -1, NULL, false};
+    j->done = on_done;
+    j->ctx = &from;
+    committer_run(w->committer, j);
+    message answer;
+    world_expect(w, from.done && !j->result, "invite: %s", j->error.message);
+    assert_int_equal(message_decode(buf_span(&j->answer), &answer, NULL), LP_OK);
+    assert_true(take_token(answer.result, token_out));
+    job_free(j);
+}
