@@ -421,6 +421,14 @@ static lp_err drop_batch(replica *r, uint64_t number, int64_t first, int64_t las
     return statement_run(r, s, "save", error);
 }
 
+/* Remembers the greatest own stamp the server has judged: no clock correction goes below it. */
+static lp_err note_judged(replica *r, const entries *e, lp_error *error) {
+    uint64_t known = (uint64_t)replica_meta_int(r, "clock.judged", 0), greatest = known;
+    for (uint32_t i = 0; i < e->count; i++)
+        greatest = e->list[i].at.time > greatest ? e->list[i].at.time : greatest;
+    return greatest == known ? LP_OK : replica_meta_put_int(r, "clock.judged", (int64_t)greatest, error);
+}
+
 lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error) {
     buf bytes = {0};
     entries e = {.bytes = &bytes};
@@ -438,6 +446,8 @@ lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome 
         err = drop_batch(r, number, first, last, error);
     if (!err && j.verdicts.failed)
         err = err_set(error, LP_PROTOCOL, "the server's verdicts are malformed");
+    if (!err)
+        err = note_judged(r, &e, error);
     free(e.list);
     buf_fini(&bytes);
     return err == LP_NOT_FOUND ? LP_OK : err;

@@ -1,7 +1,8 @@
 /* restamp.c - a clock was wrong: move the stamps of everything unacknowledged (outbox.h outbox_restamp).
  *
- * Every stamp above the server's high batch moves by the same delta, never below what it is based on, and stays in order; so
- * what was typed later is still later. Bases that name restamped changes follow them. */
+ * Every stamp above the server's high batch moves by the same delta, never below what it is based on nor below what the server
+ * holds of this device, never past the present, and stays in order; so what was typed later is still later, and no stamp is
+ * given twice. Bases that name restamped changes follow them. */
 #include <stdlib.h>
 
 #include "client/layers.h"
@@ -100,14 +101,36 @@ static lp_err rebuild(replica *r, int64_t rid, lp_error *error) {
     return err;
 }
 
+/* The greatest own stamp that the server holds: of what it has judged, and of the batches up to `frozen`, whose verdicts are on
+ * their way. */
+static lp_err find_floor(replica *r, int64_t frozen, uint64_t *floor_out, lp_error *error) {
+    *floor_out = (uint64_t)replica_meta_int(r, "clock.judged", 0);
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, 0);
+    sqlite3_bind_int64(s, 2, frozen);
+    lp_err err;
+    while (!(err = statement_row(r, s, "read the outbox", error))) {
+        stamp at = column_stamp(s, 4);
+        *floor_out = at.time > *floor_out ? at.time : *floor_out;
+    }
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+typedef struct shift {
+    int64_t delta_ms;
+    int64_t now_ms; /* the server's: what no stamp passes */
+    uint64_t floor; /* what the first stamp is above */
+} shift;
+
 /* New stamps for all targets, in order. */
-static lp_err move(replica *r, const target *list, uint32_t count, int64_t delta_ms, int64_t now_ms, moves *m,
-                   lp_error *error) {
-    uint64_t floor = 0;
+static lp_err move(replica *r, const target *list, uint32_t count, const shift *by, moves *m, lp_error *error) {
+    uint64_t floor = by->floor;
     for (uint32_t i = 0; i < count; i++) {
         stamp base = look_up(m, list[i].base);
-        int64_t ms = stamp_ms(list[i].at) + delta_ms;
-        ms = ms < now_ms ? ms : now_ms;
+        int64_t ms = stamp_ms(list[i].at) + by->delta_ms;
+        ms = ms < by->now_ms ? ms : by->now_ms;
         hlc clock = {floor > base.time ? floor : base.time, list[i].at.author};
         bool together = i > 0 && stamp_compare(list[i].at, list[i - 1].at) == 0;
         stamp to = together ? look_up(m, list[i].at) : hlc_next(&clock, ms);
@@ -131,13 +154,16 @@ lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_m
     target *list = NULL;
     uint32_t count = 0;
     moves m = {0};
+    shift by = {delta_ms, now_ms, 0};
     lp_err err = statement_run(r, s, "save", error);
     if (!err)
         err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
     if (!err)
         err = collect(r, frozen, &list, &count, error);
     if (!err)
-        err = move(r, list, count, delta_ms, now_ms, &m, error);
+        err = find_floor(r, frozen, &by.floor, error);
+    if (!err)
+        err = move(r, list, count, &by, &m, error);
     for (uint32_t i = 0; !err && i < count; i++)
         if (i == 0 || list[i].rid != list[i - 1].rid)
             err = rebuild(r, list[i].rid, error);

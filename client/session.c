@@ -42,6 +42,9 @@ struct client_session {
     uint32_t failures;  /* in a row */
     int64_t deadline_ms;
     int64_t next_attempt_ms;
+    int64_t hello_ms;   /* when the last hello was sent, in boot time */
+    int64_t lead_ms;    /* how long a hello takes to arrive, as far as is known on this connection */
+    int64_t best_ms;    /* shortest round trip of a clock correction on this connection; 0: none */
     uint8_t binding[64];
     size_t binding_size;
     char reason[LP_ERROR_MESSAGE_BYTES];
@@ -250,7 +253,7 @@ static lp_err send_hello(client_session *s, client_actions *actions, lp_error *e
                      .version_min = PROTOCOL_VERSION_MIN,
                      .device = r->clock.author,
                      .install = buf_span(&install),
-                     .now_ms = replica_now_ms(r),
+                     .now_ms = replica_now_ms(r) + s->lead_ms,
                      .batch = outbox_last_batch(r),
                      .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION)};
     if (!err) {
@@ -264,6 +267,7 @@ static lp_err send_hello(client_session *s, client_actions *actions, lp_error *e
         request *sent = send(s, actions, REQUEST_HELLO, &hello, &err, error);
         if (sent)
             sent->batch = high;
+        s->hello_ms = boot_ms(s);
     }
     buf_fini(&seed);
     buf_fini(&install);
@@ -454,11 +458,24 @@ static void on_welcome(client_session *s, client_actions *actions, const message
         local_failure(s, actions, err, &error);
 }
 
+/* By how much the clock is off. The server's time is as old as the answer was on its way: half the round trip, give or take as
+ * much. So the sample with the shortest counts, and on a slow line the next hello says when it will arrive: else a line
+ * that takes more than the tolerance would look like a wrong clock for ever. */
+static int64_t clock_delta_ms(client_session *s, int64_t server_ms) {
+    int64_t round_trip_ms = boot_ms(s) - s->hello_ms;
+    bool better = s->best_ms == 0 || round_trip_ms <= s->best_ms;
+    s->lead_ms = round_trip_ms / 2;
+    if (!better)
+        return 0;
+    s->best_ms = round_trip_ms ? round_trip_ms : 1;
+    return server_ms + round_trip_ms / 2 - replica_now_ms(s->replica);
+}
+
 static void on_clock(client_session *s, client_actions *actions, const message *m) {
     lp_error error = {.code = LP_OK};
     replica *r = s->replica;
     int64_t offset_ms = replica_meta_int(r, "clock.offset_ms", 0);
-    int64_t delta_ms = m->now_ms - replica_now_ms(r);
+    int64_t delta_ms = clock_delta_ms(s, m->now_ms);
     lp_err err = replica_begin(r, &error);
     if (!err)
         err = outbox_restamp(r, m->batch, delta_ms, m->now_ms, &error);
@@ -642,6 +659,7 @@ static void on_open(client_session *s, client_actions *actions, span binding) {
     s->binding_size = binding.size < sizeof s->binding ? binding.size : sizeof s->binding;
     if (s->binding_size)
         memcpy(s->binding, binding.data, s->binding_size);
+    s->lead_ms = s->best_ms = 0;
     enter(s, actions, LP_STATE_SYNCING, "");
     lp_err err = send_hello(s, actions, &error);
     if (err)
