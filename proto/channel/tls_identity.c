@@ -34,7 +34,10 @@ static bool set_extension(X509 *certificate, int nid, const char *value) {
     return good;
 }
 
+/* OpenSSL's reader stops at white space; the notation of extensions does not. */
 static bool is_address(const char *text) {
+    if (text[strspn(text, "0123456789abcdefABCDEF.:")] != '\0')
+        return false;
     ASN1_OCTET_STRING *address = a2i_IPADDRESS(text);
     ASN1_OCTET_STRING_free(address);
     return address != NULL;
