@@ -103,17 +103,29 @@ static lp_id conflict_id(const lp_id *record_id, const reg *lost) {
     return id;
 }
 
+/* A later conflict of the same loser may stand already: then there is nothing to write, and nothing to number. */
+static bool brings_news(const record *rec, const draft *d) {
+    for (uint32_t i = 0; i < d->count; i++) {
+        const reg *stored = record_find(rec, d->regs[i].field, (span){0});
+        int order = stored ? stamp_compare(d->regs[i].stamp, stored->stamp) : 1;
+        if (order > 0 || (order == 0 && !span_equal(d->regs[i].value, stored->value)))
+            return true;
+    }
+    return false;
+}
+
 static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *error) {
     record rec;
     record_init(&rec, KIND_CONFLICT, id);
     rows_kept kept = {0};
     uint64_t seq;
     lp_err err = rows_load(p, &rec, &kept, error);
-    if (!err)
+    bool news = !err && brings_news(&rec, d);
+    if (news)
         err = p->store->ops->take_seq(p->store, 1, &seq, error);
-    for (uint32_t i = 0; !err && i < d->count; i++)
+    for (uint32_t i = 0; news && !err && i < d->count; i++)
         err = rows_merge(p, &rec, SCOPE_POOL, &d->regs[i], seq, error);
-    if (!err)
+    if (news && !err)
         err = rows_save(p, &rec, SCOPE_POOL, seq, error);
     record_fini(&rec);
     rows_drop(&kept);
