@@ -166,7 +166,7 @@ lp_err lp_undelete(lp_txn *txn, const lp_id *id, lp_error *error) {
 /* Checkpoints when due and tells the loop that there is work. The caller holds the mutex; it is released. */
 static lp_err wrote(lp_replica *r, lp_err err) {
     if (!err)
-        replica_checkpoint(r->core);
+        replica_checkpoint(r->core, false);
     pthread_mutex_unlock(&r->mutex);
     if (!err)
         loop_work(r->loop);

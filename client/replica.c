@@ -14,6 +14,7 @@
 #define APPLICATION_ID 0x4c505231 /* "LPR1" */
 #define SCHEMA_VERSION 1
 #define CHECKPOINT_PAGES 1000
+#define CHECKPOINT_PAGES_BUSY 8192 /* 32 MiB */
 #define BUSY_MS 5000
 
 lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
@@ -143,7 +144,7 @@ static lp_err open_database(replica *r, const char *path, bool create, lp_error 
     sqlite3_wal_hook(r->db, note_wal, r);
     lp_err err = run_sql(r,
                          "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                         "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000",
+                         "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
                          "open the replica", error);
     return err ? err : search_register(r->db, error);
 }
@@ -293,8 +294,9 @@ void replica_rollback(replica *r) {
         r->lock->release(r->lock->ctx);
 }
 
-void replica_checkpoint(replica *r) {
-    if (r->wal_pages < CHECKPOINT_PAGES || (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK))
+void replica_checkpoint(replica *r, bool busy) {
+    int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
+    if (r->wal_pages < due || (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK))
         return;
     sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     r->wal_pages = 0;

@@ -73,8 +73,9 @@ void replica_rollback(replica *r); /**< harmless without a transaction */
 /** Translates the last SQLite failure into the error convention (LP_FULL, LP_CORRUPT, LP_BUSY, LP_IO, LP_NOMEM), naming `what`. */
 lp_err replica_sql_error(replica *r, const char *what, lp_error *error);
 
-/** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. */
-void replica_checkpoint(replica *r);
+/** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. `busy`: more is about to be written, and a checkpoint,
+ *  which waits for the disk twice, would hold it up; so only if the WAL has grown far. */
+void replica_checkpoint(replica *r, bool busy);
 
 /** Open conflicts the replica knows of. */
 lp_err replica_count_conflicts(replica *r, int64_t *count_out, lp_error *error);

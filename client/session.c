@@ -398,6 +398,7 @@ static void arrive(client_session *s, client_actions *actions) {
         note_in_sync(s);
     const char *reason = s->diverged ? "this replica differs from the server's pool; join again into a new one" : "";
     if (s->keep) {
+        replica_checkpoint(s->replica, false);
         enter(s, actions, LP_STATE_LIVE, reason);
         return;
     }
@@ -572,7 +573,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
         return;
     }
     s->progressed = true;
-    replica_checkpoint(s->replica);
+    replica_checkpoint(s->replica, true);
     if (has_pages)
         s->pulled = !more;
     /* While a push is unanswered the server may hold what this end does not know to be there yet. */

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 
 #include "proto/err.h"
+#include "server/os.h"
 
 #define GROUP_JOBS_MAX 256
+#define REST_AFTER_MS 100
 
 struct commit_thread {
     committer *committer;
@@ -42,13 +44,27 @@ static job *take_group(commit_thread *t) {
     return group;
 }
 
+/* Waits for jobs. When none came for a while, lets the store rest once: what it does then nobody waits for. Called with the mutex held. */
+static void wait_for_jobs(commit_thread *t) {
+    bool rested = false;
+    while (!t->first && !t->stopping) {
+        if (rested) {
+            pthread_cond_wait(&t->filled, &t->mutex);
+        } else if (!server_os_cond_wait(&t->filled, &t->mutex, REST_AFTER_MS) && !t->first) {
+            pthread_mutex_unlock(&t->mutex);
+            committer_rest(t->committer);
+            pthread_mutex_lock(&t->mutex);
+            rested = true;
+        }
+    }
+}
+
 static void *run(void *argument) {
     commit_thread *t = argument;
     uint64_t seq = committer_seq(t->committer);
     pthread_mutex_lock(&t->mutex);
     for (;;) {
-        while (!t->first && !t->stopping)
-            pthread_cond_wait(&t->filled, &t->mutex);
+        wait_for_jobs(t);
         if (!t->first)
             break;
         job *group = take_group(t);
@@ -74,7 +90,7 @@ lp_err commit_thread_start(committer *c, uint32_t queue_limit, void (*moved)(voi
     t->moved = moved;
     t->ctx = ctx;
     pthread_mutex_init(&t->mutex, NULL);
-    pthread_cond_init(&t->filled, NULL);
+    server_os_cond_init(&t->filled);
     if (pthread_create(&t->thread, NULL, run, t) != 0) {
         pthread_cond_destroy(&t->filled);
         pthread_mutex_destroy(&t->mutex);

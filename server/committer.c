@@ -247,6 +247,10 @@ static void start_over(committer *c, job *jobs, lp_err err, const lp_error *erro
         fail(j, err, error);
 }
 
+void committer_rest(committer *c) {
+    c->pool->store->ops->rest(c->pool->store);
+}
+
 void committer_run(committer *c, job *jobs) {
     store *s = c->pool->store;
     lp_error error = {.code = LP_OK};

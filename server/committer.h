@@ -22,6 +22,9 @@ void committer_free(committer *c);
 /** Runs a list of jobs (linked by `next`) as one group and calls every `done`. */
 void committer_run(committer *c, job *jobs);
 
+/** Lets the store do what no answer should wait for. Call it when no job waits. */
+void committer_rest(committer *c);
+
 /** The pool's last committed seq. Thread: the committer's. */
 uint64_t committer_seq(const committer *c);
 

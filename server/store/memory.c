@@ -622,6 +622,10 @@ static void memory_close(store *base) {
     free(m);
 }
 
+static void memory_rest(store *base) {
+    (void)base;
+}
+
 const store_ops store_memory_ops = {
     .name = "memory",
     .open = memory_open,
@@ -629,6 +633,7 @@ const store_ops store_memory_ops = {
     .begin = memory_begin,
     .commit = memory_commit,
     .rollback = memory_rollback,
+    .rest = memory_rest,
     .savepoint = memory_savepoint,
     .release = memory_release,
     .undo = memory_undo,

@@ -106,7 +106,7 @@ typedef struct sqlite_store {
     sql_tally last;            /**< as committed */
     sql_seen seen[SEEN_COUNT]; /**< by the last byte of the id */
     int wal_pages;             /**< pages in the log after the last commit */
-    int wal_pages_due;         /**< checkpoint when the log reaches this */
+    int wal_pages_held;        /**< pages a reader kept the last checkpoint from; one more is worth it only after as many again */
 } sqlite_store;
 
 typedef struct sqlite_reader {
@@ -123,6 +123,7 @@ void sqlite_watch_log(sqlite_store *s); /**< from now on, commits tell how long 
 lp_err sqlite_begin(store *s, lp_error *error);
 lp_err sqlite_commit(store *s, lp_error *error);
 void sqlite_rollback(store *s);
+void sqlite_rest(store *s);
 lp_err sqlite_savepoint(store *s, lp_error *error);
 lp_err sqlite_release(store *s, lp_error *error);
 lp_err sqlite_undo(store *s, lp_error *error);

@@ -34,6 +34,7 @@ const store_ops store_sqlite_ops = {
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
+    .rest = sqlite_rest,
     .savepoint = sqlite_savepoint,
     .release = sqlite_release,
     .undo = sqlite_undo,

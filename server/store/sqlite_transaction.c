@@ -8,15 +8,16 @@
  *   (2) Once something in a transaction failed, nothing but rollback succeeds: SQLite may have rolled back by itself, and what
  *       followed would run, and commit, on its own.
  *   (3) After a commit that failed with LP_IO nothing begins: what is on disk is known only to whoever opens the file anew.
- *   (4) Only this connection checkpoints, after a commit, and the commit's answer does not depend on it. */
+ *   (4) Only this connection checkpoints, after a commit, and the commit's answer neither depends on it nor, but for a very long
+ *       log, waits for it. */
 #include <assert.h>
 #include <string.h>
 
 #include "proto/err.h"
 #include "server/store/sqlite.h"
 
-#define WAL_BYTES_DUE (4 * 1024 * 1024) /**< checkpoint a log longer than this */
-#define WAL_PAGES_DUE (WAL_BYTES_DUE / POOL_PAGE_BYTES)
+#define WAL_PAGES_DUE (4 * 1024 * 1024 / POOL_PAGE_BYTES)   /**< checkpoint a log longer than this when at rest */
+#define WAL_PAGES_MAX (64 * 1024 * 1024 / POOL_PAGE_BYTES) /**< and one longer than this without waiting for a rest */
 
 static void forget_all(sqlite_store *s) {
     for (int i = 0; i < SEEN_COUNT; i++)
@@ -77,16 +78,24 @@ static lp_err store_tally(sqlite_store *s, lp_error *error) {
     return sql_run(&s->conn, statement, error);
 }
 
-/* A checkpoint that fails or is held up by a reader is tried again once the log has grown as much again: the commit is safe
- * in the log either way. */
-static void checkpoint_if_due(sqlite_store *s) {
-    if (s->wal_pages_due == 0)
-        s->wal_pages_due = WAL_PAGES_DUE;
-    if (s->wal_pages < s->wal_pages_due)
+/* Waits for the disk twice, so it is not for between two commits that somebody waits for. One that fails or is held up by a
+ * reader is tried again once the log has grown as much again: the commits are safe in the log either way. */
+static void checkpoint_if_due(sqlite_store *s, int pages_due) {
+    if (s->wal_pages < s->wal_pages_held + pages_due)
         return;
     int pages = 0, done = -1;
     int result = sqlite3_wal_checkpoint_v2(s->conn.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
-    s->wal_pages_due = result == SQLITE_OK && pages == done ? WAL_PAGES_DUE : s->wal_pages + WAL_PAGES_DUE;
+    bool whole = result == SQLITE_OK && pages == done;
+    s->wal_pages_held = whole ? 0 : s->wal_pages;
+    if (whole)
+        s->wal_pages = 0;
+}
+
+void sqlite_rest(store *base) {
+    sqlite_store *s = (sqlite_store *)base;
+    assert(!s->open);
+    if (!s->doubtful)
+        checkpoint_if_due(s, WAL_PAGES_DUE);
 }
 
 lp_err sqlite_commit(store *base, lp_error *error) {
@@ -105,7 +114,7 @@ lp_err sqlite_commit(store *base, lp_error *error) {
     }
     s->open = false;
     s->last = s->now;
-    checkpoint_if_due(s);
+    checkpoint_if_due(s, WAL_PAGES_MAX);
     return LP_OK;
 }
 

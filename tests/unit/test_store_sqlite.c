@@ -307,6 +307,7 @@ static void the_log_stays_short_while_nobody_reads(void **state) {
         for (uint64_t i = 0; i < 2000; i++)
             kit_save(f->s, round * 2000 + i, false);
         must(f, f->ops->commit(f->s, &f->error));
+        f->ops->rest(f->s);
     }
     char log[320];
     kit_path(&f->directory, "pool.db-wal", log);
