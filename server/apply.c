@@ -1,7 +1,6 @@
 /* apply.c - one change set into the pool; see apply.h. */
 #include "server/apply.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,23 +9,18 @@
 #include "server/conflicts.h"
 #include "server/rows.h"
 
-/* What is known of one change of a set before anything is written. */
-typedef struct plan_item {
-    reg change;
-    uint32_t field_index; /* in the set as sent */
-    bool newer;           /* it will win */
-    bool lost;            /* a greater stamp stands */
-} plan_item;
-
+/* What is known of a set before anything is written. `fresh` are the changes that bring something, in the set's order:
+ * winners, and losers that history may not know yet. */
 typedef struct plan {
-    plan_item *items;
+    reg *fresh;
+    bool *newer; /* beside `fresh`: it will win */
     uint32_t count;
     uint32_t newer_count;
-    uint32_t lost_count;
     uint32_t made_count; /* registers the record does not have yet */
     size_t grows_bytes;
     size_t shrinks_bytes;
     bool maybe_conflict;
+    bool groups[256]; /* group numbers the set touches */
 } plan;
 
 /* A batch of nothing but nonsense must not make an answer larger than a message: late reasons are left out. */
@@ -48,114 +42,99 @@ static lp_err check_right(uint32_t kind, const reg *change, lp_error *error) {
 }
 
 /* True if the set carries every member of each group it touches (a group wins or loses together). */
-static bool groups_complete(uint32_t kind, const plan *pl) {
+static bool groups_complete(const change_set *set, const plan *pl) {
     uint32_t field_count;
-    const field_info *fields = schema_fields(kind, &field_count);
-    for (uint32_t i = 0; i < pl->count; i++) {
-        const field_info *info = schema_field(kind, pl->items[i].change.field);
-        if (!info || !info->group)
+    const field_info *fields = schema_fields(set->kind, &field_count);
+    for (uint32_t f = 0; f < field_count; f++) {
+        if (!fields[f].group || !pl->groups[fields[f].group])
             continue;
-        for (uint32_t f = 0; f < field_count; f++) {
-            if (fields[f].group != info->group)
-                continue;
-            uint32_t at = 0;
-            while (at < pl->count && pl->items[at].change.field != fields[f].number)
-                at++;
-            if (at == pl->count)
-                return false;
-        }
+        change_set walk = *set;
+        reg change;
+        bool found = false;
+        while (!found && change_next(&walk, &change))
+            found = change.field == fields[f].number;
+        if (!found)
+            return false;
     }
     return true;
 }
 
-/* Reads the set, refuses what may not be, and leaves the rest in the plan. */
-static lp_err read_set(change_set *set, uint32_t index, plan *pl, apply_verdicts *verdicts, lp_error *error) {
-    pl->items = calloc(set->field_count, sizeof *pl->items);
-    if (!pl->items)
-        return err_plain(error, LP_NOMEM);
-    reg change;
-    for (uint32_t i = 0; change_next(set, &change); i++) {
-        lp_error why;
-        if (check_right(set->kind, &change, &why) ||
-            schema_check(set->kind, change.field, change.key, change.value, &why)) {
-            give_verdict(verdicts, index, (int32_t)i, VERDICT_REFUSED, why.message);
-            continue;
-        }
-        pl->items[pl->count++] = (plan_item){.change = change, .field_index = i};
+/* Compares one change with what stands; keeps it in the plan if it brings something. */
+static void compare(plan *pl, const record *rec, const reg *change, uint32_t index, uint32_t field,
+                    apply_verdicts *verdicts) {
+    const reg *stored = record_find(rec, change->field, change->key);
+    int order = stored ? stamp_compare(change->stamp, stored->stamp) : 1;
+    if (order == 0 && span_equal(change->value, stored->value))
+        return;
+    if (order < 0)
+        give_verdict(verdicts, index, (int32_t)field, VERDICT_LOST, "");
+    pl->newer[pl->count] = order >= 0;
+    pl->fresh[pl->count++] = *change;
+    pl->newer_count += order >= 0;
+    pl->made_count += !stored;
+    if (order >= 0) {
+        pl->grows_bytes += change->value.size + change->key.size;
+        pl->shrinks_bytes += stored ? stored->value.size + stored->key.size : 0;
     }
-    if (set->fields.failed)
+    /* The author saw what stands: nobody's value was overwritten unseen, and nobody greater is there. */
+    bool seen = !stored || (order > 0 && stamp_compare(change->base, stored->stamp) >= 0);
+    pl->maybe_conflict |= !seen;
+}
+
+/* Registers of a set strictly ascend: none is named twice, so sizes add up and one walk finds each. */
+static bool ascends(const reg *last, const reg *change) {
+    if (last->field != change->field)
+        return last->field < change->field;
+    return span_compare(last->key, change->key) < 0;
+}
+
+/* Reads the set beside the record: refuses what may not be, plans the rest. Verdicts come in the order of the fields. */
+static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan *pl, apply_verdicts *verdicts,
+                       lp_error *error) {
+    pl->fresh = malloc(set->field_count * sizeof *pl->fresh);
+    pl->newer = malloc(set->field_count * sizeof *pl->newer);
+    if (!pl->fresh || !pl->newer)
+        return err_plain(error, LP_NOMEM);
+    change_set walk = *set;
+    reg change, last = {0};
+    for (uint32_t i = 0; change_next(&walk, &change); i++) {
+        lp_error why;
+        if (!ascends(&last, &change))
+            return err_set(error, LP_PROTOCOL, "the fields of a change set are not in ascending order");
+        last = change;
+        const field_info *info = schema_field(set->kind, change.field);
+        if (info)
+            pl->groups[info->group] = true;
+        if (check_right(set->kind, &change, &why) ||
+            schema_check(set->kind, change.field, change.key, change.value, &why))
+            give_verdict(verdicts, index, (int32_t)i, VERDICT_REFUSED, why.message);
+        else
+            compare(pl, rec, &change, index, i, verdicts);
+    }
+    if (walk.fields.failed)
         return err_set(error, LP_PROTOCOL, "a change set of the batch is malformed");
     return LP_OK;
-}
-
-static void refuse_all(plan *pl, uint32_t index, apply_verdicts *verdicts, const char *reason) {
-    if (pl->count)
-        give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
-    pl->count = 0;
-}
-
-/* Compares the plan with what stands. */
-static void compare(plan *pl, const record *rec) {
-    for (uint32_t i = 0; i < pl->count; i++) {
-        plan_item *item = &pl->items[i];
-        const reg *stored = record_find(rec, item->change.field, item->change.key);
-        int order = stored ? stamp_compare(item->change.stamp, stored->stamp) : 1;
-        bool same = order == 0 && span_equal(item->change.value, stored->value);
-        item->newer = order > 0 || (order == 0 && !same);
-        item->lost = order < 0;
-        pl->newer_count += item->newer;
-        pl->lost_count += item->lost;
-        pl->made_count += !stored;
-        if (item->newer) {
-            pl->grows_bytes += item->change.value.size + item->change.key.size;
-            pl->shrinks_bytes += stored ? stored->value.size + stored->key.size : 0;
-        }
-        /* The author saw what stands: nobody's value was overwritten unseen, and nobody greater is there. */
-        bool seen = !stored || (order > 0 && stamp_compare(item->change.base, stored->stamp) >= 0);
-        pl->maybe_conflict |= !seen && !same;
-    }
 }
 
 /* Merges what wins into the record, and the digest with it. */
 static lp_err merge(pool *p, plan *pl, record *rec, scope_class scope, uint64_t seq, apply_verdicts *verdicts,
                     lp_error *error) {
     for (uint32_t i = 0; i < pl->count; i++) {
-        plan_item *item = &pl->items[i];
-        if (!item->newer)
+        if (!pl->newer[i])
             continue;
         reg before;
-        item->change.seq = seq;
-        merge_outcome outcome = merge_change(rec, &item->change, &before);
+        pl->fresh[i].seq = seq;
+        merge_outcome outcome = merge_change(rec, &pl->fresh[i], &before);
         if (outcome == MERGE_NOMEM)
             return err_plain(error, LP_NOMEM);
         verdicts->cloned += outcome == MERGE_CLONED;
         verdicts->changed++;
-        const reg *now = record_find(rec, item->change.field, item->change.key);
+        const reg *now = record_find(rec, pl->fresh[i].field, pl->fresh[i].key);
         if (!stamp_is_none(before.stamp))
             digest_remove(p->digester, &p->digests[scope], rec->kind, &rec->id, &before);
         digest_add(p->digester, &p->digests[scope], rec->kind, &rec->id, now);
     }
     return LP_OK;
-}
-
-static void put_history_body(const plan *pl, buf *body) {
-    for (uint32_t i = 0; i < pl->count; i++)
-        if (pl->items[i].newer || pl->items[i].lost)
-            change_pack(body, pl->items[i].change.field, pl->items[i].change.key, pl->items[i].change.value);
-}
-
-typedef struct seen_before {
-    stamp stamp;
-    stamp base;
-    span body;
-    bool found;
-} seen_before;
-
-static bool is_seen(void *ctx, const store_history *entry) {
-    seen_before *seen = ctx;
-    seen->found = stamp_compare(entry->stamp, seen->stamp) == 0 && entry->bases.size == STAMP_BYTES &&
-                  stamp_compare(stamp_unpack(entry->bases.data), seen->base) == 0 && span_equal(entry->body, seen->body);
-    return !seen->found;
 }
 
 /* Stores what a compared plan brings. */
@@ -164,78 +143,100 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     store *s = p->store;
     buf body = {0};
     uint8_t base[STAMP_BYTES];
-    stamp_pack(set->base, base);
-    put_history_body(pl, &body);
-    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : LP_OK;
-    if (!err && pl->newer_count == 0) {
-        /* Only losers: perhaps the very set that lost before. It brings nothing then, not even a number. */
-        seen_before seen = {set->stamp, set->base, buf_span(&body), false};
-        err = s->ops->history(s, &set->id, is_seen, &seen, error);
-        if (err || seen.found)
-            goto out;
-    }
     uint64_t seq = 0;
-    if (!err)
-        err = s->ops->take_seq(s, 1, &seq, error);
+    bool known = false;
+    stamp_pack(set->base, base);
+    for (uint32_t i = 0; i < pl->count; i++)
+        change_pack(&body, pl->fresh[i].field, pl->fresh[i].key, pl->fresh[i].value);
+    store_history entry = {.id = set->id,
+                           .stamp = set->stamp,
+                           .person = author->person,
+                           .device_ms = stamp_ms(set->stamp) + set->skew_ms,
+                           .server_ms = pool_now_ms(p),
+                           .body = buf_span(&body),
+                           .bases = span_of(base, sizeof base)};
+    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : LP_OK;
+    /* Only losers: perhaps the very set that lost before. It brings nothing then, not even a number. */
+    if (!err && pl->newer_count == 0)
+        err = s->ops->holds(s, &entry, &known, error);
+    if (err || known)
+        goto out;
+    err = s->ops->take_seq(s, 1, &seq, error);
     if (!err && pl->maybe_conflict && rec->kind != KIND_CONFLICT)
-        for (uint32_t i = 0; !err && i < pl->count; i++)
-            if (pl->items[i].newer || pl->items[i].lost)
-                err = conflicts_note(p, rec->kind, &rec->id, &pl->items[i].change, &author->person, error);
+        err = conflicts_note(p, rec, pl->fresh, pl->count, &author->person, &verdicts->work, error);
     if (!err)
         err = merge(p, pl, rec, scope, seq, verdicts, error);
     if (!err && pl->newer_count)
         err = rows_save(p, rec, scope, seq, error);
-    if (!err) {
-        bool added;
-        store_history entry = {.seq = seq,
-                               .id = set->id,
-                               .stamp = set->stamp,
-                               .person = author->person,
-                               .device_ms = stamp_ms(set->stamp) + set->skew_ms,
-                               .server_ms = pool_now_ms(p),
-                               .body = buf_span(&body),
-                               .bases = span_of(base, sizeof base)};
-        err = s->ops->append(s, &entry, &added, error);
-    }
+    entry.seq = seq;
+    if (!err)
+        err = s->ops->append(s, &entry, &known, error);
 out:
     buf_fini(&body);
     return err;
 }
 
+/* Why all of a set is refused; NULL if it is not. */
+static const char *refusal(const change_set *set, const plan *pl, const apply_author *author, const record *rec) {
+    if (set->stamp.author != author->device)
+        return "the change carries the stamp of another device";
+    if (rec->kind != set->kind)
+        return "the record is of another kind";
+    if (!groups_complete(set, pl))
+        return "fields that are set together, such as street and city, were sent apart";
+    if (pl->made_count && rec->count + pl->made_count > RECORD_FIELDS_MAX)
+        return "the record has too many fields; remove some tags or answers";
+    if (pl->grows_bytes > pl->shrinks_bytes &&
+        record_bytes(rec) + pl->grows_bytes - pl->shrinks_bytes > RECORD_BYTES_MAX)
+        return "the record is full; shorten or remove something of it";
+    return NULL;
+}
+
+/* The latest moment a stamp of this record may name. What stands is no excuse to refuse who builds on it. */
+static int64_t latest_ms(pool *p, const record *rec) {
+    int64_t latest = pool_now_ms(p);
+    for (uint32_t i = 0; i < rec->count; i++)
+        if (stamp_ms(rec->regs[i].stamp) > latest)
+            latest = stamp_ms(rec->regs[i].stamp);
+    return latest + APPLY_AHEAD_MS;
+}
+
+static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec, plan *pl,
+                           apply_verdicts *verdicts, lp_error *error) {
+    if (stamp_ms(set->stamp) > latest_ms(p, rec))
+        return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
+    size_t mark = verdicts->list.size;
+    uint32_t count = verdicts->count;
+    lp_err err = read_set(set, index, rec, pl, verdicts, error);
+    const char *reason = err ? NULL : refusal(set, pl, author, rec);
+    if (reason) {
+        verdicts->list.size = mark; /* one verdict for all of it instead of those of its fields */
+        verdicts->count = count;
+        give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
+        return LP_OK;
+    }
+    if (err || pl->count == 0)
+        return err;
+    hlc_observe(&p->clock, set->stamp);
+    return store_plan(p, pl, set, author, rec, rows_scope(set->kind), verdicts, error);
+}
+
 lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *author, apply_verdicts *verdicts,
                  lp_error *error) {
-    if (stamp_ms(set->stamp) > pool_now_ms(p) + APPLY_AHEAD_MS)
-        return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
+    if (set->field_count > RECORD_FIELDS_MAX || verdicts->work > APPLY_WORK_MAX) {
+        give_verdict(verdicts, index, -1, VERDICT_REFUSED, "too much at once; change it again and sync");
+        return LP_OK;
+    }
     plan pl = {0};
     record rec;
     record_init(&rec, set->kind, &set->id);
     rows_kept kept = {0};
-    scope_class scope = rows_scope(set->kind);
-    lp_err err = read_set(set, index, &pl, verdicts, error);
+    lp_err err = rows_load(p, &rec, &kept, error);
+    verdicts->work += kept.bytes.size;
     if (!err)
-        err = rows_load(p, &rec, &kept, error);
-    if (err)
-        goto out;
-    if (set->stamp.author != author->device)
-        refuse_all(&pl, index, verdicts, "the change carries the stamp of another device");
-    else if (rec.kind != set->kind)
-        refuse_all(&pl, index, verdicts, "the record is of another kind");
-    else if (!groups_complete(set->kind, &pl))
-        refuse_all(&pl, index, verdicts, "fields that are set together, such as street and city, were sent apart");
-    compare(&pl, &rec);
-    if (rec.count + pl.made_count > RECORD_FIELDS_MAX && pl.made_count)
-        refuse_all(&pl, index, verdicts, "the record has too many fields; remove some tags or answers");
-    if (pl.grows_bytes > pl.shrinks_bytes &&
-        record_bytes(&rec) + pl.grows_bytes - pl.shrinks_bytes > RECORD_BYTES_MAX)
-        refuse_all(&pl, index, verdicts, "the record is full; shorten or remove something of it");
-    for (uint32_t i = 0; i < pl.count; i++)
-        if (pl.items[i].lost)
-            give_verdict(verdicts, index, (int32_t)pl.items[i].field_index, VERDICT_LOST, "");
-    hlc_observe(&p->clock, set->stamp);
-    if (pl.count && pl.newer_count + pl.lost_count)
-        err = store_plan(p, &pl, set, author, &rec, scope, verdicts, error);
-out:
-    free(pl.items);
+        err = apply_loaded(p, set, index, author, &rec, &pl, verdicts, error);
+    free(pl.fresh);
+    free(pl.newer);
     record_fini(&rec);
     rows_drop(&kept);
     return err;
@@ -248,6 +249,8 @@ lp_err apply_own(pool *p, uint32_t kind, const lp_id *id, const reg *regs, uint3
     scope_class scope = rows_scope(kind);
     uint64_t seq;
     lp_err err = rows_load(p, &rec, &kept, error);
+    if (!err && rec.kind != kind)
+        err = err_set(error, LP_CORRUPT, "a record of the server's own has another kind; run leadpoold verify");
     if (!err)
         err = p->store->ops->take_seq(p->store, 1, &seq, error);
     stamp at = err ? STAMP_NONE : hlc_next(&p->clock, pool_now_ms(p));

@@ -18,6 +18,10 @@
 /** How far ahead of the server's time a stamp may be: what a hello tolerates, and as much again for the way here. */
 #define APPLY_AHEAD_MS (2 * CLOCK_TOLERANCE_MS)
 
+/** What one batch may cost in `work`; the sets beyond are refused. An honest batch stays far below: ten thousand small edits of
+ *  ten thousand leads, each in conflict with somebody's, come to a tenth of it. */
+#define APPLY_WORK_MAX (UINT64_C(256) << 20)
+
 /** Who speaks. */
 typedef struct apply_author {
     uint32_t device; /**< every stamp of the set must carry it */
@@ -29,6 +33,7 @@ typedef struct apply_verdicts {
     buf list;
     uint32_t count;
     uint64_t changed; /**< registers that took a new value */
+    uint64_t work;    /**< bytes of rows and history gone through, and the price of conflicts: bounds what one batch may cost */
     uint64_t cloned;  /**< equal stamps with different values met: an alarm */
 } apply_verdicts;
 

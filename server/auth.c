@@ -2,7 +2,7 @@
  *
  *   invite  key SHA-256 of the token   [ staff id, staff name, role, expires ms, device number or 0, public key or empty ]
  *   staff   key name                   [ id, role ]
- *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch ]
+ *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence ]
  *   meta    "device.next"              the next device number
  *
  * Staff and devices are also records of scope setup, so that every replica can put a name to a stamp. */
@@ -41,6 +41,7 @@ static bool take_device(span document, uint32_t number, device *d) {
     span key = wire_bytes(&r);
     span install = wire_bytes(&r);
     d->batch = wire_u64(&r);
+    d->fence = wire_u64(&r);
     if (!ok || r.failed || key.size != sizeof d->public_key || install.size != sizeof d->install)
         return false;
     memcpy(d->public_key, key.data, key.size);
@@ -84,7 +85,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     uint8_t key[4];
     buf document = {0};
     device_key(d->number, key);
-    wire_put_array(&document, 7);
+    wire_put_array(&document, 8);
     wire_put_bytes(&document, id_span(&d->staff));
     wire_put_text(&document, span_text(d->staff_name));
     wire_put_text(&document, span_text(d->role));
@@ -92,6 +93,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     wire_put_bytes(&document, span_of(d->public_key, sizeof d->public_key));
     wire_put_bytes(&document, span_of(d->install, sizeof d->install));
     wire_put_u64(&document, d->batch);
+    wire_put_u64(&document, d->fence);
     return put_document(p, STORE_DEVICE, span_of(key, sizeof key), &document, error);
 }
 
@@ -121,7 +123,7 @@ static lp_err publish_device(pool *p, const device *d, lp_error *error) {
     reg regs[] = {{.field = DEVICE_NUMBER, .value = buf_span(&number)},
                   {.field = DEVICE_STAFF, .value = buf_span(&staff)},
                   {.field = DEVICE_LABEL, .value = buf_span(&label)}};
-    lp_id id = id_derive(&p->id, buf_span(&number));
+    lp_id id = id_derive(&p->secret, buf_span(&number));
     lp_err err = number.failed || staff.failed || label.failed ? err_plain(error, LP_NOMEM)
                                                                : apply_own(p, KIND_DEVICE, &id, regs, 3, error);
     buf_fini(&number);

@@ -94,6 +94,10 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
     if (err)
         return err;
     crypto_sha256(request.changes, hash);
+    if (request.batch <= d.fence && request.batch > d.batch)
+        return err_set(error, LP_BUSY, "the batch was given up when the device's clock was set right");
+    if (request.after > d.batch)
+        return err_set(error, LP_BUSY, "the batch before this one has not been applied");
     err = batches_find(p, d.number, request.batch, d.batch, hash, &state, &verdicts, error);
     if (!err && state == BATCH_CLONED)
         err = err_set(error, LP_CLONED, "batch %llu of this device came with another content before: a copy of the replica is in use",
@@ -115,6 +119,19 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
     }
     buf_fini(&verdicts);
     return err;
+}
+
+static lp_err run_fence(pool *p, job *j, lp_error *error) {
+    device d;
+    lp_err err = auth_device_load(p, j->device, &d, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+    if (err)
+        return err;
+    d.fence = j->batch > d.fence ? j->batch : d.fence;
+    err = auth_device_save(p, &d, error);
+    message answer = {.number = MSG_CLOCK, .batch = d.batch, .now_ms = pool_now_ms(p)};
+    return err ? err : message_encode(&answer, &j->answer, error);
 }
 
 static lp_err run_join(pool *p, job *j, lp_error *error) {
@@ -191,6 +208,8 @@ static lp_err run(pool *p, job *j, lp_error *error) {
     switch (j->kind) {
     case JOB_PUSH:
         return run_push(p, j, error);
+    case JOB_FENCE:
+        return run_fence(p, j, error);
     case JOB_JOIN:
         return run_join(p, j, error);
     case JOB_INVITE:

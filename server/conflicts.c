@@ -8,28 +8,39 @@
 #include "proto/merge.h"
 #include "server/rows.h"
 
+#define ENTRY_WORK 256 /* what looking at an entry of history costs beside its bytes */
+#define PAIR_WORK 2048 /* what writing a conflict costs */
+
 /* One side of a conflict. */
 typedef struct side {
     reg change;
     lp_id person;
 } side;
 
-/* Changes of one register found in history that conflict with the new one. Their bytes are kept in `bytes` by offset,
- * because it may move while it grows. */
+/* A change of history that conflicts with one of the new ones. */
+typedef struct pair {
+    uint32_t index; /* of the new change */
+    side other;
+} pair;
+
+/* One walk through history finds the pairs of all changes of a set. Values are kept in `bytes` by size, because it may move
+ * while it grows; they are put together afterwards. */
 typedef struct search {
-    const reg *change;
+    const reg *changes;
+    uint32_t change_count;
     const lp_id *person;
-    side *found;
+    pair *found;
     uint32_t count;
     uint32_t capacity;
     buf bytes;
+    uint64_t work;
     bool failed;
 } search;
 
-static void keep(search *s, const reg *other, const lp_id *person) {
+static void keep(search *s, uint32_t index, const reg *other, const lp_id *person) {
     if (s->count == s->capacity) {
         uint32_t capacity = s->capacity ? s->capacity * 2 : 4;
-        side *found = realloc(s->found, capacity * sizeof *found);
+        pair *found = realloc(s->found, capacity * sizeof *found);
         if (!found) {
             s->failed = true;
             return;
@@ -37,25 +48,45 @@ static void keep(search *s, const reg *other, const lp_id *person) {
         s->found = found;
         s->capacity = capacity;
     }
-    side *kept = &s->found[s->count++];
-    kept->change = *other;
-    kept->person = *person;
-    kept->change.value = span_of((const uint8_t *)NULL, other->value.size);
+    pair *kept = &s->found[s->count++];
+    *kept = (pair){index, {*other, *person}};
+    kept->other.change.key = s->changes[index].key;
+    kept->other.change.value = span_of((const uint8_t *)NULL, other->value.size);
     buf_append_span(&s->bytes, other->value);
+    s->work += PAIR_WORK;
+}
+
+/* Index of the new change of the same register; change_count if there is none. */
+static uint32_t find(const search *s, const reg *other) {
+    uint32_t low = 0, high = s->change_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const reg *r = &s->changes[middle];
+        int order = r->field != other->field ? (r->field < other->field ? -1 : 1) : span_compare(r->key, other->key);
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return s->change_count;
 }
 
 static bool look(void *ctx, const store_history *entry) {
     search *s = ctx;
     wire_reader r = wire_open(entry->body);
     reg other;
+    s->work += ENTRY_WORK + entry->body.size;
     while (r.at < r.end && change_unpack(&r, &other)) {
-        if (other.field != s->change->field || !span_equal(other.key, s->change->key))
+        uint32_t index = find(s, &other);
+        if (index == s->change_count)
             continue;
         other.stamp = entry->stamp;
         if (entry->bases.size == STAMP_BYTES)
             other.base = stamp_unpack(entry->bases.data);
-        if (merge_conflict(&other, &entry->person, s->change, s->person))
-            keep(s, &other, &entry->person);
+        if (merge_conflict(&other, &entry->person, &s->changes[index], s->person))
+            keep(s, index, &other, &entry->person);
     }
     return !s->failed;
 }
@@ -91,14 +122,16 @@ static void put_side(draft *d, const side *s, uint32_t value_field, uint32_t sta
     wire_put_bytes(&d->bytes, id_span(&s->person));
 }
 
-static lp_id conflict_id(const lp_id *record_id, const reg *lost) {
+/* No device can foresee the id, or it could put a record of its own there: the pool's secret is in it. */
+static lp_id conflict_id(const pool *p, const lp_id *record_id, const reg *lost) {
     buf name = {0};
     uint8_t bytes[STAMP_BYTES];
     stamp_pack(lost->stamp, bytes);
+    wire_put_bytes(&name, id_span(record_id));
     wire_put_u64(&name, lost->field);
     wire_put_text(&name, lost->key);
     wire_put_bytes(&name, span_of(bytes, sizeof bytes));
-    lp_id id = id_derive(record_id, buf_span(&name));
+    lp_id id = id_derive(&p->secret, buf_span(&name));
     buf_fini(&name);
     return id;
 }
@@ -120,6 +153,8 @@ static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *e
     rows_kept kept = {0};
     uint64_t seq;
     lp_err err = rows_load(p, &rec, &kept, error);
+    if (!err && rec.kind != KIND_CONFLICT)
+        err = err_set(error, LP_CORRUPT, "a conflict's record has another kind; run leadpoold verify");
     bool news = !err && brings_news(&rec, d);
     if (news)
         err = p->store->ops->take_seq(p->store, 1, &seq, error);
@@ -135,7 +170,7 @@ static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *e
 static lp_err write_conflict(pool *p, uint32_t kind, const lp_id *record_id, const side *lost, const side *won,
                              lp_error *error) {
     draft d = {0};
-    lp_id id = conflict_id(record_id, &lost->change);
+    lp_id id = conflict_id(p, record_id, &lost->change);
     begin_value(&d, CONFLICT_RECORD, lost->change.stamp);
     wire_put_bytes(&d.bytes, id_span(record_id));
     begin_value(&d, CONFLICT_KIND, lost->change.stamp);
@@ -154,21 +189,22 @@ static lp_err write_conflict(pool *p, uint32_t kind, const lp_id *record_id, con
     return err;
 }
 
-lp_err conflicts_note(pool *p, uint32_t kind, const lp_id *id, const reg *change, const lp_id *person, lp_error *error) {
-    search s = {.change = change, .person = person};
-    lp_err err = p->store->ops->history(p->store, id, look, &s, error);
+lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person, uint64_t *work,
+                      lp_error *error) {
+    search s = {.changes = changes, .change_count = count, .person = person};
+    lp_err err = p->store->ops->history(p->store, &rec->id, look, &s, error);
     if (!err && (s.failed || s.bytes.failed))
         err = err_plain(error, LP_NOMEM);
     size_t offset = 0;
     for (uint32_t i = 0; !err && i < s.count; i++) {
-        side *other = &s.found[i];
-        other->change.key = change->key;
+        side *other = &s.found[i].other;
+        side mine = {changes[s.found[i].index], *person};
         other->change.value = span_of(s.bytes.data + offset, other->change.value.size);
         offset += other->change.value.size;
-        side mine = {*change, *person};
-        bool other_lost = stamp_compare(other->change.stamp, change->stamp) < 0;
-        err = write_conflict(p, kind, id, other_lost ? other : &mine, other_lost ? &mine : other, error);
+        bool other_lost = stamp_compare(other->change.stamp, mine.change.stamp) < 0;
+        err = write_conflict(p, rec->kind, &rec->id, other_lost ? other : &mine, other_lost ? &mine : other, error);
     }
+    *work += s.work;
     free(s.found);
     buf_fini(&s.bytes);
     return err;

@@ -9,8 +9,9 @@
 
 #include "server/pool.h"
 
-/** Compares a change that is about to be stored with the record's history and writes the conflict records that follow. In the
- *  committer's transaction, before the change is appended. */
-lp_err conflicts_note(pool *p, uint32_t kind, const lp_id *id, const reg *change, const lp_id *person, lp_error *error);
+/** Compares changes that are about to be stored in `rec` (in ascending order of register, of one set) with the record's history and writes
+ *  the conflict records that follow. In the committer's transaction, before the changes are appended. `work` grows by what it cost. */
+lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person, uint64_t *work,
+                      lp_error *error);
 
 #endif

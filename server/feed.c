@@ -150,6 +150,17 @@ static lp_err build(pool *p, store_reader *reader, const device *d, const cursor
     return err;
 }
 
+/* True if a cursor before number `index` has the same scope: every scope costs a walk, so none is walked twice. */
+static bool names_twice(span cursors, uint32_t index, span scope) {
+    wire_reader r = wire_open(cursors);
+    wire_array(&r);
+    cursor before;
+    for (uint32_t i = 0; i < index && cursor_take(&r, &before); i++)
+        if (span_equal(before.scope, scope))
+            return true;
+    return false;
+}
+
 lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
                   bool *news_out, lp_error *error) {
     size_t budget = page_bytes == 0                     ? FEED_PAGE_BYTES
@@ -164,7 +175,7 @@ lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, 
     size_t start = pages_out->size;
     for (uint32_t i = 0; i < count; i++) {
         cursor from;
-        if (!cursor_take(&r, &from))
+        if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope))
             return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
         size_t used = pages_out->size - start;
         lp_err err = build(p, reader, d, &from, used < budget ? budget - used : 0, pages_out, news_out, error);

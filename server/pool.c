@@ -1,6 +1,6 @@
 /* pool.c - the pool's own documents; see pool.h.
  *
- *   meta "pool"       [ id, name, epoch, created ms ]
+ *   meta "pool"       [ id, name, epoch, created ms, secret ]
  *   meta "clock"      hybrid time of the last stamp the server made or saw
  *   meta "digest.N"   digest of scope class N, 16 bytes */
 #include "server/pool.h"
@@ -15,12 +15,13 @@ static span digest_key(scope_class scope) {
 }
 
 static void put_pool_document(buf *out, const lp_id *id, const char *name, const uint8_t epoch[EPOCH_BYTES],
-                              int64_t created_ms) {
-    wire_put_array(out, 4);
+                              int64_t created_ms, const lp_id *secret) {
+    wire_put_array(out, 5);
     wire_put_bytes(out, id_span(id));
     wire_put_text(out, span_text(name));
     wire_put_bytes(out, span_of(epoch, EPOCH_BYTES));
     wire_put_i64(out, created_ms);
+    wire_put_bytes(out, id_span(secret));
 }
 
 lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error) {
@@ -30,9 +31,11 @@ lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *erro
     int64_t now_ms = env->wall_ms(env->ctx);
     lp_id id = id_new(env, now_ms);
     uint8_t epoch[EPOCH_BYTES];
+    lp_id secret;
     env->random(env->ctx, epoch, sizeof epoch);
+    env->random(env->ctx, secret.bytes, sizeof secret.bytes);
     buf document = {0};
-    put_pool_document(&document, &id, name, epoch, now_ms);
+    put_pool_document(&document, &id, name, epoch, now_ms, &secret);
     lp_err err = document.failed ? err_plain(error, LP_NOMEM) : s->ops->begin(s, error);
     if (!err)
         err = s->ops->put(s, STORE_META, SPAN_LITERAL("pool"), buf_span(&document), error);
@@ -50,7 +53,9 @@ static bool take_pool_document(pool *p, span document) {
     span id = wire_bytes(&r);
     span name = wire_text(&r);
     span epoch = wire_bytes(&r);
-    if (r.failed || !id_from_span(id, &p->id) || name.size >= sizeof p->name || epoch.size != EPOCH_BYTES)
+    wire_i64(&r);
+    span secret = wire_bytes(&r);
+    if (r.failed || !id_from_span(secret, &p->secret) || !id_from_span(id, &p->id) || name.size >= sizeof p->name || epoch.size != EPOCH_BYTES)
         return false;
     memcpy(p->name, name.data, name.size);
     memcpy(p->epoch, epoch.data, EPOCH_BYTES);

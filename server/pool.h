@@ -18,6 +18,7 @@ typedef struct pool {
     lp_id id;
     char name[POOL_NAME_BYTES];
     uint8_t epoch[EPOCH_BYTES];
+    lp_id secret; /**< never leaves the server: ids derived from it cannot be foreseen */
 
     /* The writer's part: touched on the committer's thread only. */
     digester *digester;

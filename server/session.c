@@ -35,6 +35,9 @@ struct session {
     device *device; /* NULL until known */
     uint32_t jobs;
     uint32_t joins;
+    uint64_t highest;      /* batch number the device is known to have used */
+    int64_t clock_ms;      /* boot time of the last CLOCK answer; 0: none */
+    int64_t round_trip_ms; /* from that answer to the hello that followed */
     parked_wait waits[SESSION_WAITS_MAX];
 };
 
@@ -113,12 +116,20 @@ static void answer(session *s, session_actions *actions, uint32_t id, const mess
 static void answer_error(session *s, session_actions *actions, uint32_t id, lp_err err, const lp_error *error,
                          uint32_t retry_ms) {
     message m = {.code = (uint64_t)err, .reason = span_text(error->message)};
+    err_set(&actions->trouble, err, "%s", error->message);
     switch ((int)err) {
-    case LP_BUSY:
     case LP_FULL:
     case LP_IO:
     case LP_NOMEM:
     case LP_CORRUPT:
+        /* The details are for the log: files of the server are no business of a device, nor is freeing them. */
+        m.reason = span_text(
+            err == LP_FULL ? "its disk is full; tell who runs it; what was logged here stays here and is sent later"
+                           : "it is in trouble; tell who runs it; what was logged here stays here and is sent later");
+        m.number = MSG_BUSY;
+        m.retry_ms = retry_ms ? retry_ms : 1000;
+        break;
+    case LP_BUSY:
     case LP_CLOSED:
         m.number = MSG_BUSY;
         m.retry_ms = retry_ms ? retry_ms : 1000;
@@ -138,14 +149,8 @@ static void answer_error(session *s, session_actions *actions, uint32_t id, lp_e
 
 static void answer_refused(session *s, session_actions *actions, uint32_t id, lp_err err, const char *reason) {
     message m = {.number = MSG_REFUSED, .code = (uint64_t)err, .reason = span_text(reason)};
+    err_set(&actions->trouble, err, "%s", reason);
     answer(s, actions, id, &m);
-}
-
-/* The device's time is off: nothing more is applied until it greets again. It learns the highest batch the server holds. */
-static void answer_clock(session *s, session_actions *actions, uint32_t id) {
-    message clock = {.number = MSG_CLOCK, .now_ms = pool_now_ms(s->pool), .batch = s->device->batch};
-    s->state = SESSION_CLOCK;
-    answer(s, actions, id, &clock);
 }
 
 /* ---- jobs ---- */
@@ -157,17 +162,28 @@ static void submit(session *s, session_actions *actions, job_kind kind, uint32_t
         return;
     }
     job *j = job_new(kind);
-    session_action *a = j ? add_action(actions, SESSION_COMMIT) : NULL;
+    if (j)
+        buf_append_span(&j->request, request);
+    session_action *a = j && !j->request.failed ? add_action(actions, SESSION_COMMIT) : NULL;
     if (!a) {
+        message m = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("out of memory")};
         job_free(j);
-        close_session(s, actions);
+        answer(s, actions, id, &m);
         return;
     }
     j->device = session_device(s);
     j->request_id = id;
-    buf_append_span(&j->request, request);
+    j->batch = s->highest;
     a->job = j;
     s->jobs++;
+}
+
+/* The device's time is off: nothing more is applied until it greets again. It will give what is not applied by now new stamps
+ * and new batch numbers, so what it sent before, on this connection or an older one, must not be applied after the answer:
+ * the fence goes through the committer, behind all that is there already. */
+static void enter_clock(session *s, session_actions *actions, uint32_t id) {
+    s->state = SESSION_CLOCK;
+    submit(s, actions, JOB_FENCE, id, (span){0});
 }
 
 /* ---- hello and join ---- */
@@ -209,8 +225,8 @@ static lp_err identify(session *s, store_reader *reader, const message *m, devic
 static void welcome(session *s, session_actions *actions, uint32_t id, const message *m) {
     int64_t now_ms = pool_now_ms(s->pool);
     int64_t off_ms = m->now_ms > now_ms ? m->now_ms - now_ms : now_ms - m->now_ms;
-    if (off_ms > CLOCK_TOLERANCE_MS) {
-        answer_clock(s, actions, id);
+    if (off_ms > CLOCK_TOLERANCE_MS + s->round_trip_ms) {
+        enter_clock(s, actions, id);
         return;
     }
     buf scopes = {0};
@@ -244,6 +260,10 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
     }
     free(s->device);
     s->device = d;
+    s->highest = m->batch > s->highest ? m->batch : s->highest;
+    /* Greeting again after CLOCK: on a slow line the right time is late by the way here, which this session has seen. */
+    if (s->clock_ms)
+        s->round_trip_ms = s->pool->env->boot_ms(s->pool->env->ctx) - s->clock_ms;
     welcome(s, actions, id, m);
 }
 
@@ -289,17 +309,48 @@ static void on_sync(session *s, store_reader *reader, session_actions *actions, 
     answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, NULL);
 }
 
+static void free_wait(parked_wait *w) {
+    free(w->cursors);
+    *w = (parked_wait){0};
+}
+
+/* Nothing parked survives a change of the clock: the waits end without news. */
+static void end_waits(session *s, session_actions *actions) {
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++) {
+        message over = {.number = MSG_SYNCED, .now_ms = pool_now_ms(s->pool)};
+        if (s->waits[i].id)
+            answer(s, actions, s->waits[i].id, &over);
+        free_wait(&s->waits[i]);
+    }
+}
+
+static void on_fenced(session *s, session_actions *actions, const job *j) {
+    message clock;
+    if (message_decode_scanned(buf_span(&j->answer), &clock, NULL)) {
+        close_session(s, actions);
+        return;
+    }
+    clock.now_ms = pool_now_ms(s->pool);
+    s->clock_ms = s->pool->env->boot_ms(s->pool->env->ctx);
+    answer(s, actions, j->request_id, &clock);
+}
+
 static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {
     s->jobs--;
     message request, parts;
     if (s->state == SESSION_CLOSED)
         goto out;
     if (j->result == LP_CLOCK) {
-        answer_clock(s, actions, j->request_id);
+        enter_clock(s, actions, j->request_id);
+        end_waits(s, actions);
         goto out;
     }
     if (j->result) {
         answer_error(s, actions, j->request_id, j->result, &j->error, j->retry_ms);
+        goto out;
+    }
+    if (j->kind == JOB_FENCE) {
+        on_fenced(s, actions, j);
         goto out;
     }
     if (message_decode_scanned(buf_span(&j->request), &request, NULL) ||
@@ -320,11 +371,6 @@ out:
 }
 
 /* ---- wait ---- */
-
-static void free_wait(parked_wait *w) {
-    free(w->cursors);
-    *w = (parked_wait){0};
-}
 
 /* Keeps the cursors that empty pages lead to, so that what the device itself wrote is not looked at again at every commit. */
 static bool keep_cursors(parked_wait *w, span pages) {
@@ -410,8 +456,10 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         answer_error(s, actions, id, LP_PROTOCOL, &error, 0);
         return;
     }
+    if (m.number == MSG_SYNC && m.batch > s->highest)
+        s->highest = m.batch;
     if (s->state == SESSION_CLOCK) {
-        answer_clock(s, actions, id);
+        enter_clock(s, actions, id);
     } else if (s->state != SESSION_READY) {
         answer_refused(s, actions, id, LP_REFUSED, "say hello first");
     } else if (m.number == MSG_SYNC) {

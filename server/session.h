@@ -1,7 +1,7 @@
 /* session.h - one connection's protocol state, sans-I/O: messages in, answers and jobs out.
  *
  *     NEW --join--> (job) --> NEW          NEW --hello ok--> READY --sync--> READY
- *     NEW --hello, clock off--> CLOCK --hello--> ...          READY --wait--> READY + parked
+ *     NEW --hello, clock off--> (fence) CLOCK --hello--> ...  READY --wait--> READY + parked
  *     any --nonsense--> answer ERROR, CLOSED
  *
  * The owner (server/net, the simulator) calls session_step with one event at a time and carries out the actions in order.
@@ -18,7 +18,7 @@
 #include "server/pool.h"
 
 #define SESSION_WAITS_MAX 4    /**< parked waits of one session */
-#define SESSION_JOBS_MAX 4     /**< its jobs at the committer */
+#define SESSION_JOBS_MAX 8     /**< its jobs at the committer */
 #define SESSION_ACTIONS_MAX 8
 
 typedef struct session session;
@@ -53,6 +53,7 @@ typedef struct session_action {
 typedef struct session_actions {
     uint32_t count;
     session_action list[SESSION_ACTIONS_MAX];
+    lp_error trouble; /**< why a request was refused or could not be served, for the log; code LP_OK if it was */
 } session_actions;
 
 /** `binding`: the channel binding of the connection (channel.h), copied. The pool is borrowed. Errors: LP_NOMEM. */

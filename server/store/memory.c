@@ -373,6 +373,12 @@ static lp_err memory_append(store *base, const store_history *entry, bool *added
     return LP_OK;
 }
 
+static lp_err memory_holds(store *base, const store_history *entry, bool *found_out, lp_error *error) {
+    (void)error;
+    *found_out = is_appended((memory_store *)base, entry);
+    return LP_OK;
+}
+
 static lp_err memory_history(store *base, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
     (void)error;
     memory_store *m = (memory_store *)base;
@@ -641,6 +647,7 @@ const store_ops store_memory_ops = {
     .save = memory_save,
     .take_seq = memory_take_seq,
     .append = memory_append,
+    .holds = memory_holds,
     .history = memory_history,
     .get = memory_get,
     .put = memory_put,

@@ -42,6 +42,7 @@ const store_ops store_sqlite_ops = {
     .save = sqlite_save,
     .take_seq = sqlite_take_seq,
     .append = sqlite_append,
+    .holds = sqlite_holds,
     .history = sqlite_history,
     .get = sqlite_get,
     .put = sqlite_put,

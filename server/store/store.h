@@ -98,6 +98,8 @@ typedef struct store_ops {
     lp_err (*take_seq)(store *s, uint64_t count, uint64_t *first_out, lp_error *error);
     /** Appends to history. The same (id, stamp, base, body) again is ignored: *added_out says which it was. */
     lp_err (*append)(store *s, const store_history *entry, bool *added_out, lp_error *error);
+    /** True if append would ignore the entry (its seq does not matter). Looks in one place, however long the record's history is. */
+    lp_err (*holds)(store *s, const store_history *entry, bool *found_out, lp_error *error);
     /** All history of a record, oldest stamp first, with this transaction's own writes. */
     lp_err (*history)(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
 
