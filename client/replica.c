@@ -27,13 +27,15 @@ lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
         return err_set(error, LP_BUSY, "cannot %s: another program is using the replica; try again", what);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return err_set(error, LP_CORRUPT, "cannot %s: the replica is damaged; keep the file and join again", what);
+        return err_set(error, LP_CORRUPT, "cannot %s: %s is damaged; keep it, and join again with a new file", what,
+                       sqlite3_db_filename(r->db, "main"));
     case SQLITE_NOMEM:
         return err_plain(error, LP_NOMEM);
     case SQLITE_READONLY:
         return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights", what);
     default:
-        return err_set(error, LP_IO, "cannot %s: %s", what, r->db ? sqlite3_errmsg(r->db) : "no database");
+        return err_set(error, LP_IO, "cannot %s: %s; check the disk and its free space", what,
+                       r->db ? sqlite3_errmsg(r->db) : "no database");
     }
 }
 

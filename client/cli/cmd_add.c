@@ -79,6 +79,9 @@ static lp_err save(cli *c, const args *a, assignments *list, lp_id *id_out, lp_e
     code = lp_create(txn, "lead", id_text ? &wanted : NULL, id_out, error);
     if (code == LP_OK)
         code = assign_apply(list, txn, id_out, error);
+    /* Only now: of a misspelled field the spelling is what to correct. */
+    if (code == LP_OK && !identifies(list))
+        code = cli_fail(c, error, LP_INVALID, T_LEAD_WITHOUT_NAME, NULL);
     if (code) {
         lp_rollback(txn);
         return code;
@@ -103,8 +106,6 @@ lp_err cmd_add(cli *c, const args *a, lp_error *error) {
         code = assign_collect(c, a, 0, &list, error);
     if (code == LP_OK && list.count == 0 && c->interactive)
         code = ask_all(c, &list, error);
-    if (code == LP_OK && !identifies(&list))
-        code = cli_fail(c, error, LP_INVALID, T_LEAD_WITHOUT_NAME, NULL);
     if (code == LP_OK)
         code = save(c, a, &list, &id, error);
     if (code == LP_OK)

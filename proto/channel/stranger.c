@@ -35,5 +35,6 @@ static const char *guess(span first, bool server) {
 lp_err stranger_describe(span first, bool server, lp_error *error) {
     const char *who =
         server ? "the peer does not speak leadpool's protocol" : "the server at this address is not leadpool";
-    return err_set(error, LP_PROTOCOL, "%s (%s)", who, guess(first, server));
+    const char *advice = server ? "" : "; sign in to the network if it asks for it, and check the address";
+    return err_set(error, LP_PROTOCOL, "%s (%s)%s", who, guess(first, server), advice);
 }

@@ -69,9 +69,23 @@ static void answer(conn *c, session_action *action) {
     buf_fini(&action->answer);
 }
 
+/* Whoever runs the server has to see what devices are told. Too much to do, or stopping, is no trouble. */
+static void log_trouble(const conn *c, const lp_error *trouble) {
+    if (trouble->code == LP_OK || trouble->code == LP_BUSY || trouble->code == LP_CLOSED)
+        return;
+    bool ours =
+        trouble->code == LP_FULL || trouble->code == LP_IO || trouble->code == LP_NOMEM || trouble->code == LP_CORRUPT;
+    char address[PEER_TEXT_BYTES];
+    peer_format(&c->peer, c->peer_port, address);
+    log_line(c->net->log, ours ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, ours ? "cannot serve a device" : "device refused",
+             LOG_NUMBER("device", session_device(c->session)), LOG_TEXT("address", address),
+             LOG_TEXT("reason", trouble->message));
+}
+
 static void step(conn *c, store_reader *reader, const session_event *event) {
     session_actions actions = {0};
     session_step(c->session, reader, event, &actions);
+    log_trouble(c, &actions.trouble);
     for (uint32_t i = 0; i < actions.count; i++) {
         session_action *action = &actions.list[i];
         switch (action->kind) {
