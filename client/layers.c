@@ -311,3 +311,34 @@ lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error) {
     l->layered = l->unsent;
     return err ? err : save_settled(r, l, error);
 }
+
+/* Keeps what `seen` showed of this device's own and the rebuilt record does not show any more. */
+static lp_err keep_overtaken(replica *r, const layers *l, const record *seen, lp_error *error) {
+    for (uint32_t i = 0; i < seen->count; i++) {
+        const reg *was = &seen->regs[i];
+        const reg *now = record_find(&l->visible, was->field, was->key);
+        bool stands = now && span_equal(now->value, was->value);
+        if (was->stamp.author != r->clock.author || stands || span_equal(was->value, WIRE_NIL_SPAN))
+            continue;
+        lp_err err = keep_past(r, l->rid, was, error);
+        if (err)
+            return err;
+    }
+    return LP_OK;
+}
+
+lp_err layers_rebuild(replica *r, int64_t rid, lp_error *error) {
+    layers l;
+    record seen;
+    lp_err err = layers_open_rid(r, rid, &l, error);
+    record_init(&seen, l.visible.kind, &l.visible.id);
+    if (!err)
+        err = record_unpack(&seen, l.body, l.stamps, error);
+    if (!err)
+        err = layers_settle(r, &l, false, error);
+    if (!err)
+        err = keep_overtaken(r, &l, &seen, error);
+    record_fini(&seen);
+    layers_close(&l);
+    return err;
+}

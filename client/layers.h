@@ -47,5 +47,8 @@ lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error);
  *  server layer. With nothing more in the outbox, that layer then is what visible was (invariant (2) of replica.h), and nothing
  *  needs rebuilding. */
 lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error);
+/** Rebuilds visible of a record whose changes in the outbox have new stamps. An own value that is no longer the greatest goes to the
+ *  past. */
+lp_err layers_rebuild(replica *r, int64_t rid, lp_error *error);
 
 #endif

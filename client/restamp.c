@@ -92,15 +92,6 @@ static lp_err write_entry(replica *r, const target *t, stamp to, stamp base, lp_
     return statement_run(r, s, "save", error);
 }
 
-static lp_err rebuild(replica *r, int64_t rid, lp_error *error) {
-    layers l;
-    lp_err err = layers_open_rid(r, rid, &l, error);
-    if (!err)
-        err = layers_settle(r, &l, false, error);
-    layers_close(&l);
-    return err;
-}
-
 /* The greatest own stamp that the server holds: of what it has judged, and of the batches up to `frozen`, whose verdicts are on
  * their way. */
 static lp_err find_floor(replica *r, int64_t frozen, uint64_t *floor_out, lp_error *error) {
@@ -166,7 +157,7 @@ lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_m
         err = move(r, list, count, &by, &m, error);
     for (uint32_t i = 0; !err && i < count; i++)
         if (i == 0 || list[i].rid != list[i - 1].rid)
-            err = rebuild(r, list[i].rid, error);
+            err = layers_rebuild(r, list[i].rid, error);
     r->touched = true;
     free(list);
     free(m.list);
