@@ -11,7 +11,7 @@
 #include "proto/page.h"
 
 /* What an entry costs on the wire beside its fields: array heads, kind, id, indexes, and its stamp. */
-#define ENTRY_BYTES 40
+#define ENTRY_BYTES 64
 
 /* ---- adding ---- */
 
@@ -215,11 +215,13 @@ static lp_err next_range(replica *r, int64_t *first_out, int64_t *last_out, lp_e
     if (!s)
         return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, frozen);
-    while (bytes < OUTBOX_BATCH_BYTES && !(err = statement_row(r, s, "read the outbox", error))) {
+    while (!(err = statement_row(r, s, "read the outbox", error))) {
+        bytes += (size_t)sqlite3_column_int64(s, 1) + ENTRY_BYTES;
+        if (*first_out && bytes > OUTBOX_BATCH_BYTES)
+            break;
         if (*first_out == 0)
             *first_out = sqlite3_column_int64(s, 0);
         *last_out = sqlite3_column_int64(s, 0);
-        bytes += (size_t)sqlite3_column_int64(s, 1) + ENTRY_BYTES;
     }
     sqlite3_reset(s);
     return err == LP_NOT_FOUND ? LP_OK : err;
@@ -271,6 +273,19 @@ lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_er
     if (err)
         return err == LP_NOT_FOUND ? LP_OK : err;
     *number_out = (uint64_t)sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return LP_OK;
+}
+
+lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_BEFORE, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)number);
+    lp_err err = statement_row(r, s, "read the outbox", error);
+    if (err)
+        return err;
+    *before_out = (uint64_t)sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
     return LP_OK;
 }

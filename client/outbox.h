@@ -17,7 +17,7 @@
 
 #include "client/replica.h"
 
-#define OUTBOX_BATCH_BYTES (384 * 1024) /**< a batch is closed when it has reached this */
+#define OUTBOX_BATCH_BYTES (384 * 1024) /**< a batch ends before the entry that would take it past this */
 
 /** Appends changes of one record made under `at`, one entry per base. */
 lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error);
@@ -33,6 +33,8 @@ lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void 
 lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error);
 /** The first frozen batch with a number above `after`; 0 if there is none. Outside a transaction too. */
 lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
+/** The frozen batch before `number`, which the server has to apply first; 0 if there is none. Outside a transaction too. */
+lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error);
 /** Appends a frozen batch's changes (change.h) to `out`. *count_out: changes in it. Outside a transaction too. LP_NOT_FOUND (error
  *  untouched) if it was settled. */
 lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error);

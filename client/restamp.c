@@ -115,16 +115,23 @@ typedef struct shift {
     uint64_t floor; /* what the first stamp is above */
 } shift;
 
+/* The stamp moved as a whole, count and all, so that moving by nothing changes nothing. */
+static stamp moved_stamp(stamp old, const shift *by, uint64_t least) {
+    int64_t ms = stamp_ms(old) + by->delta_ms;
+    uint64_t time = ms < 0              ? 0
+                    : ms > by->now_ms ? (uint64_t)by->now_ms << 16
+                                        : (uint64_t)ms << 16 | (old.time & 0xffff);
+    return (stamp){time > least ? time : least + 1, old.author};
+}
+
 /* New stamps for all targets, in order. */
 static lp_err move(replica *r, const target *list, uint32_t count, const shift *by, moves *m, lp_error *error) {
     uint64_t floor = by->floor;
     for (uint32_t i = 0; i < count; i++) {
         stamp base = look_up(m, list[i].base);
-        int64_t ms = stamp_ms(list[i].at) + by->delta_ms;
-        ms = ms < by->now_ms ? ms : by->now_ms;
-        hlc clock = {floor > base.time ? floor : base.time, list[i].at.author};
+        uint64_t least = floor > base.time ? floor : base.time;
         bool together = i > 0 && stamp_compare(list[i].at, list[i - 1].at) == 0;
-        stamp to = together ? look_up(m, list[i].at) : hlc_next(&clock, ms);
+        stamp to = together ? look_up(m, list[i].at) : moved_stamp(list[i].at, by, least);
         lp_err err = note(m, list[i].at, to, error);
         if (!err)
             err = write_entry(r, &list[i], to, base, error);

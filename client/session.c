@@ -15,6 +15,7 @@
 #include "proto/message.h"
 
 #define NEVER INT64_MAX
+#define CLOCKS_MAX 4 /* corrections in a row */
 #define PAGE_BYTES (384 * 1024)
 
 typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
@@ -34,6 +35,7 @@ struct client_session {
     bool keep;
     bool welcomed;      /* on this connection */
     bool pulled;        /* every scope was read to its end since the last push */
+    uint32_t clocks;    /* corrections since something was exchanged */
     bool diverged;      /* in sync, yet the digests differ */
     bool progressed;    /* on this connection something was exchanged */
     uint32_t next_id;
@@ -313,7 +315,7 @@ static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_err
 static lp_err send_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
     buf changes = {0};
     buf cursors = {0};
-    uint64_t count;
+    uint64_t count, before = 0;
     bool last = false, known = false;
     lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
     if (err == LP_NOT_FOUND) {
@@ -322,10 +324,12 @@ static lp_err send_push(client_session *s, client_actions *actions, uint64_t num
     }
     if (!err)
         err = is_last(s, number, &last, error);
+    if (!err)
+        err = outbox_batch_before(s->replica, number, &before, error);
     if (!err && last)
         err = pull_cursors(s->replica, &cursors, &known, error);
     if (!err) {
-        message m = {.number = MSG_SYNC, .batch = number, .changes = buf_span(&changes)};
+        message m = {.number = MSG_SYNC, .batch = number, .after = before, .changes = buf_span(&changes)};
         if (known) {
             m.cursors = buf_span(&cursors);
             m.page_bytes = PAGE_BYTES;
@@ -439,6 +443,57 @@ static void count_conflicts(client_session *s) {
         s->result.conflicts = (uint64_t)count;
 }
 
+/* By how much the clock is off. The server's time is as old as the answer was on its way: half the round trip, give or take as
+ * much. So the sample with the shortest counts, and on a slow line the next hello says when it will arrive: else a line
+ * that takes more than the tolerance would look like a wrong clock for ever. */
+static int64_t clock_delta_ms(client_session *s, int64_t server_ms) {
+    int64_t round_trip_ms = boot_ms(s) - s->hello_ms;
+    bool better = s->best_ms == 0 || round_trip_ms <= s->best_ms;
+    s->lead_ms = round_trip_ms / 2;
+    if (!better)
+        return 0;
+    s->best_ms = round_trip_ms ? round_trip_ms : 1;
+    return server_ms + round_trip_ms / 2 - replica_now_ms(s->replica);
+}
+
+/* Gives everything above batch `high` new stamps and new batch numbers, and greets again on the same connection: what was
+ * sent there is not applied any more. */
+static void start_anew(client_session *s, client_actions *actions, uint64_t high, int64_t delta_ms, int64_t now_ms) {
+    lp_error error = {.code = LP_OK};
+    replica *r = s->replica;
+    int64_t offset_ms = replica_meta_int(r, "clock.offset_ms", 0);
+    lp_err err = replica_begin(r, &error);
+    if (!err)
+        err = outbox_restamp(r, high, delta_ms, now_ms, &error);
+    if (!err)
+        err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
+    if (!err)
+        err = replica_commit(r, &error);
+    else
+        replica_rollback(r);
+    if (err) {
+        local_failure(s, actions, err, &error);
+        return;
+    }
+    memset(s->requests, 0, sizeof s->requests);
+    s->sent = 0;
+    s->pulled = false;
+    err = send_hello(s, actions, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+/* The answer to a hello is a clean sample of the server's time; a push may have been slow on a thin line, so CLOCK in answer to
+ * one says only that stamps lie in the future. */
+static void on_clock(client_session *s, client_actions *actions, request_kind asked, const message *m) {
+    if (++s->clocks > CLOCKS_MAX) {
+        retry(s, actions, LP_CLOCK, "the device's clock and the server's do not come together; try again later", 0);
+        return;
+    }
+    bool clean = asked == REQUEST_HELLO;
+    start_anew(s, actions, m->batch, clean ? clock_delta_ms(s, m->now_ms) : 0, m->now_ms);
+}
+
 static void on_welcome(client_session *s, client_actions *actions, const message *m) {
     lp_error error = {.code = LP_OK};
     buf known = {0};
@@ -455,48 +510,13 @@ static void on_welcome(client_session *s, client_actions *actions, const message
         s->pulled = false;
     }
     s->welcomed = true;
+    uint64_t frozen = 0;
+    if (!err)
+        err = outbox_next_batch(s->replica, m->batch, &frozen, &error);
     if (err)
         local_failure(s, actions, err, &error);
-}
-
-/* By how much the clock is off. The server's time is as old as the answer was on its way: half the round trip, give or take as
- * much. So the sample with the shortest counts, and on a slow line the next hello says when it will arrive: else a line
- * that takes more than the tolerance would look like a wrong clock for ever. */
-static int64_t clock_delta_ms(client_session *s, int64_t server_ms) {
-    int64_t round_trip_ms = boot_ms(s) - s->hello_ms;
-    bool better = s->best_ms == 0 || round_trip_ms <= s->best_ms;
-    s->lead_ms = round_trip_ms / 2;
-    if (!better)
-        return 0;
-    s->best_ms = round_trip_ms ? round_trip_ms : 1;
-    return server_ms + round_trip_ms / 2 - replica_now_ms(s->replica);
-}
-
-static void on_clock(client_session *s, client_actions *actions, const message *m) {
-    lp_error error = {.code = LP_OK};
-    replica *r = s->replica;
-    int64_t offset_ms = replica_meta_int(r, "clock.offset_ms", 0);
-    int64_t delta_ms = clock_delta_ms(s, m->now_ms);
-    lp_err err = replica_begin(r, &error);
-    if (!err)
-        err = outbox_restamp(r, m->batch, delta_ms, m->now_ms, &error);
-    if (!err)
-        err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
-    if (!err)
-        err = replica_commit(r, &error);
-    else
-        replica_rollback(r);
-    if (err) {
-        local_failure(s, actions, err, &error);
-        return;
-    }
-    /* What was sent was not applied: greet again, on the same connection, with the right time. */
-    memset(s->requests, 0, sizeof s->requests);
-    s->sent = 0;
-    s->pulled = false;
-    err = send_hello(s, actions, &error);
-    if (err)
-        local_failure(s, actions, err, &error);
+    else if (frozen && frozen <= m->fence)
+        start_anew(s, actions, m->batch, 0, STAMP_MS_MAX); /* the CLOCK answer to it was lost; stamps stay */
 }
 
 static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_outcome *outcome, lp_error *error) {
@@ -573,6 +593,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
         return;
     }
     s->progressed = true;
+    s->clocks = 0;
     replica_checkpoint(s->replica, true);
     if (has_pages)
         s->pulled = !more;
@@ -610,7 +631,7 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
         on_welcome(s, actions, &m);
         break;
     case MSG_CLOCK:
-        on_clock(s, actions, &m);
+        on_clock(s, actions, done.kind, &m);
         break;
     case MSG_SYNCED:
         on_synced(s, actions, done, &m);
@@ -646,6 +667,7 @@ static void on_start(client_session *s, client_actions *actions, bool keep) {
     s->keep = keep;
     s->result = (lp_sync_result){0};
     s->progressed = false;
+    s->clocks = 0;
     s->failures = 0;
     count_conflicts(s);
     if (!s->replica->clock.author) {

@@ -26,6 +26,7 @@
     S(OUTBOX_RESTAMP, "UPDATE outbox SET stamp = ?2, base = ?3, skew_ms = ?4 WHERE oseq = ?1")                         \
     S(BATCH_ADD, "INSERT INTO batch(number, first, last) VALUES(?1, ?2, ?3)")                                          \
     S(BATCH_GET, "SELECT first, last FROM batch WHERE number = ?1")                                                    \
+    S(BATCH_BEFORE, "SELECT coalesce(max(number), 0) FROM batch WHERE number < ?1")                                    \
     S(BATCH_NEXT, "SELECT number, first, last FROM batch WHERE number > ?1 ORDER BY number LIMIT 1")                   \
     S(BATCH_DROP, "DELETE FROM batch WHERE number = ?1")                                                               \
     S(BATCH_DROP_ABOVE, "DELETE FROM batch WHERE number > ?1")                                                         \

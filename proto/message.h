@@ -30,7 +30,7 @@ enum message_number {
  * `number` says which members mean something; the others are zero. */
 typedef struct message {
     uint32_t number;
-    uint64_t version, version_min, device, batch, after, page_bytes, timeout_ms, code, retry_ms;
+    uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms;
     int64_t now_ms;
     bool more;
     span token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch, scopes;

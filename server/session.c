@@ -236,6 +236,7 @@ static void welcome(session *s, session_actions *actions, uint32_t id, const mes
                          .now_ms = now_ms,
                          .epoch = span_of(s->pool->epoch, EPOCH_BYTES),
                          .batch = s->device->batch,
+                         .fence = s->device->fence,
                          .scopes = buf_span(&scopes)};
     s->state = SESSION_READY;
     answer(s, actions, id, &m_welcome);
