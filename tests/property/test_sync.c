@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "proto/wire.h"
 #include "tests/support/world.h"
 
 #define MEMORY_SCHEDULES 2000
@@ -44,6 +46,23 @@ static void restart_device(world *w, uint32_t who) {
     world_device_open(w, who, false);
 }
 
+/* A person sets the clock, or the device corrects it by itself. */
+static void set_clock(world *w, world_device *d) {
+    d->wall_offset_ms = prop_chance(&w->random, 40) ? 0 : prop_between(&w->random, -7200000, 7200000);
+    world_note(w, "the clock of device %u is off by %lld ms now", d->index, (long long)d->wall_offset_ms);
+}
+
+/* A value no server takes, written past the library's own checks. */
+static void force_refusal(world *w, uint32_t who) {
+    char text[301];
+    buf value = {0};
+    memset(text, 'x', sizeof text);
+    wire_put_text(&value, span_of(text, sizeof text));
+    if (w->record_count && w->records[0].kind == KIND_LEAD && world_holds(w, who, 0))
+        world_force(w, who, &w->records[0], LEAD_JOB_TITLE, buf_span(&value));
+    buf_fini(&value);
+}
+
 static void play(world *w, uint32_t troubles) {
     prop *p = &w->random;
     uint32_t who = (uint32_t)prop_below(p, w->options.devices);
@@ -59,7 +78,11 @@ static void play(world *w, uint32_t troubles) {
         restart_device(w, who);
     else if (deed < 70 && (troubles & TROUBLE_SERVER))
         world_server_restart(w);
+    else if (deed < 72 && (troubles & TROUBLE_CLOCKS))
+        set_clock(w, d);
     else if (deed < 73)
+        force_refusal(w, who);
+    else if (deed < 76)
         w->faults = draw_faults(w, troubles);
     else
         world_run(w, prop_chance(p, 80) ? prop_between(p, 0, 500) : prop_between(p, 500, 60000));

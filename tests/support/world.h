@@ -224,6 +224,8 @@ void world_set(world *w, uint32_t who, uint32_t record, const char *field, const
 void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
 /** The visible text of a field in `text_out`, "" if empty. */
 const char *world_text(world *w, uint32_t who, uint32_t record, const char *field, char text_out[256]);
+/** True if a device has the record. */
+bool world_holds(const world *w, uint32_t who, uint32_t record);
 /** I3, for the watched changes of a device. */
 void world_look(world *w, uint32_t who);
 /** A clock correction arrived: what is watched has new stamps. */

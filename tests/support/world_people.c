@@ -241,7 +241,7 @@ const char *world_text(world *w, uint32_t who, uint32_t record_index, const char
 
 /* ---- random deeds ---- */
 
-static bool is_here(const world *w, uint32_t who, uint32_t record_index) {
+bool world_holds(const world *w, uint32_t who, uint32_t record_index) {
     replica_row row;
     return replica_load(w->devices[who].replica, &w->records[record_index].id, &row, NULL) == LP_OK;
 }
@@ -250,7 +250,7 @@ static bool is_here(const world *w, uint32_t who, uint32_t record_index) {
 static int32_t draw_record(world *w, uint32_t who) {
     for (int i = 0; i < 8 && w->record_count; i++) {
         uint32_t drawn = (uint32_t)prop_below(&w->random, w->record_count);
-        if (is_here(w, who, drawn))
+        if (world_holds(w, who, drawn))
             return (int32_t)drawn;
     }
     return -1;
@@ -315,7 +315,7 @@ static void restore(world *w, uint32_t who, const lp_id *conflict) {
     int32_t at = index_of(w, wire_bytes(&id));
     world_typed t = {.device = who, .record = (uint32_t)at, .field = (uint32_t)wire_u64(&number), .watched = true};
     span key_text = key.size ? wire_text(&name) : (span){0};
-    if (at >= 0 && lost && is_here(w, who, t.record)) {
+    if (at >= 0 && lost && world_holds(w, who, t.record)) {
         memcpy(t.key, key_text.size ? (const void *)key_text.data : "", key_text.size);
         memcpy(t.value, lost->value.data, lost->value.size);
         t.value_size = lost->value.size;
