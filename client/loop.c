@@ -40,9 +40,9 @@ struct loop {
     lp_error failure;
     bool done; /* a sync without keep ended, with `outcome` */
     lp_error outcome;
-    int64_t version; /* of the file, by replica_watch */
+    int64_t version;      /* of the file, by replica_watch */
     uint64_t moved_bytes; /* on the network, when last looked */
-    bool running;    /* `thread` exists; the owner's thread only */
+    bool running;         /* `thread` exists; the owner's thread only */
     pthread_t thread;
     atomic_bool stopping;
 };
@@ -284,8 +284,21 @@ static lp_err time_is_up(loop *l, int32_t timeout_ms, lp_error *error) {
                    reason[0] ? reason : state_name(client_state(l->session)));
 }
 
+/* Why a sync failed outlives the process that tried: `leadpool status` is another one. It counts until the next time all is in sync. */
+static void keep_reason(loop *l, const char *reason) {
+    lp_error ignored;
+    if (replica_begin(l->r, &ignored))
+        return;
+    if (replica_meta_put(l->r, "sync.reason", span_text(reason), &ignored) ||
+        replica_meta_put_int(l->r, "sync.failed_ms", l->r->env->wall_ms(l->r->env->ctx), &ignored))
+        replica_rollback(l->r);
+    else
+        replica_commit(l->r, &ignored);
+}
+
 lp_err loop_sync(loop *l, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error) {
     lp_sync_result result = {0};
+    lp_error failure = {LP_OK, ""};
     uint64_t up_bytes, down_bytes;
     if (result_out)
         *result_out = result;
@@ -299,9 +312,13 @@ lp_err loop_sync(loop *l, int32_t timeout_ms, lp_sync_result *result_out, lp_err
         turn(l, until_ms);
     pthread_mutex_lock(l->mutex);
     if (!l->done)
-        rc = time_is_up(l, timeout_ms, error);
+        rc = time_is_up(l, timeout_ms, &failure);
     else if (l->outcome.code != LP_OK)
-        rc = copy_error(error, &l->outcome);
+        rc = copy_error(&failure, &l->outcome);
+    if (rc != LP_OK) {
+        keep_reason(l, failure.message);
+        copy_error(error, &failure);
+    }
     client_result(l->session, &result);
     if (!l->done)
         step(l, &(client_event){.kind = CLIENT_STOP}); /* else its state and reason stay for loop_status */
@@ -369,7 +386,8 @@ void loop_status(loop *l, lp_status *status_out) {
     lp_state state = l->session ? client_state(l->session) : LP_STATE_IDLE;
     status_out->state = state;
     snprintf(status_out->state_name, sizeof status_out->state_name, "%s", state_name(state));
-    snprintf(status_out->reason, sizeof status_out->reason, "%s", l->session ? client_reason(l->session) : "");
+    if (l->session)
+        snprintf(status_out->reason, sizeof status_out->reason, "%s", client_reason(l->session));
     status_out->next_attempt_ms = l->session ? client_next_attempt_ms(l->session) : 0;
 }
 

@@ -71,5 +71,7 @@ lp_err replica_status(replica *r, lp_status *status, lp_error *error) {
     status->device = r->clock.author;
     status->pool = r->pool;
     status->last_sync_ms = replica_meta_int(r, "sync.last_ms", 0);
+    if (!err && replica_meta_int(r, "sync.failed_ms", 0) > status->last_sync_ms)
+        err = copy_text(r, "sync.reason", status->reason, sizeof status->reason, error);
     return err;
 }

@@ -152,12 +152,14 @@ class Syncing(Bad):
         self.assertEqual(result.code, 1)
         self.assertFalse(result.json()["complete"])
         self.assertIn("error", result.json())
-        self.assertEqual(self.ann.status()["unsent"], self.unsent)
+        status = self.ann.status()
+        self.assertEqual((status["unsent"], status["reason"]), (self.unsent, result.json()["error"]["message"]))
         self.assertEqual(self.ann.fields(self.lead)["full_name"], "王芳")
 
     def and_then_all_is_well(self):
         self.server.start()
         self.ann.sync()
+        self.assertEqual(self.ann.status()["reason"], "")
         self.assertEqual(self.server.status()["leads"], 1)
         self.assert_one_pool(self.server, self.ann)
 
