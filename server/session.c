@@ -15,6 +15,7 @@
 #define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
 #define WAIT_MS_MAX 60000
 #define VERDICTS_WITH_PAGES_MAX (128 * 1024) /* above it the pages wait for a request of their own */
+#define CHALLENGE_BYTES 32
 #define JOINS_MAX 3 /* guesses of an invitation per connection */
 
 typedef enum session_state { SESSION_NEW, SESSION_CLOCK, SESSION_READY, SESSION_CLOSED } session_state;
@@ -204,6 +205,15 @@ static void on_join(session *s, session_actions *actions, uint32_t id, const mes
         return;
     }
     submit(s, actions, JOB_JOIN, id, bytes);
+}
+
+/* Fresh random bytes of the server's, signed once, prove as much as the channel's binding does: nobody can have had them signed
+ * before, or use the signature on another connection. */
+static void on_challenge(session *s, session_actions *actions, uint32_t id) {
+    s->pool->env->random(s->pool->env->ctx, s->binding, CHALLENGE_BYTES);
+    s->binding_size = CHALLENGE_BYTES;
+    message m = {.number = MSG_CHALLENGED, .nonce = span_of(s->binding, s->binding_size)};
+    answer(s, actions, id, &m);
 }
 
 static lp_err identify(session *s, store_reader *reader, const message *m, device *d, lp_error *error) {
@@ -448,6 +458,9 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         return;
     case MSG_HELLO:
         on_hello(s, reader, actions, id, &m);
+        return;
+    case MSG_CHALLENGE:
+        on_challenge(s, actions, id);
         return;
     case MSG_SYNC:
     case MSG_WAIT:

@@ -7,7 +7,7 @@
  * The owner (server/net, the simulator) calls session_step with one event at a time and carries out the actions in order.
  *
  * Invariants:
- *   (1) Nothing but join and hello is answered with anything but REFUSED before a hello was accepted.
+ *   (1) Nothing but join, challenge and hello is answered with anything but REFUSED before a hello was accepted.
  *   (2) A request gets exactly one answer, unless the session closes first.
  *   (3) A parked wait costs at most 1 KiB.
  * Ownership: `answer` buffers and jobs in actions pass to the owner. Thread: one at a time; steps of one session never overlap. */

@@ -135,6 +135,9 @@ static message golden(fixture *f, uint32_t number) {
     message m = {
         .number = number, .version = PROTOCOL_VERSION, .version_min = PROTOCOL_VERSION_MIN, .device = 17, .batch = 3};
     m.page_bytes = 262144;
+    m.after = 2;
+    m.fence = 5;
+    m.nonce = SPAN_LITERAL(BYTES_32("N"));
     m.timeout_ms = 25000;
     m.retry_ms = 1500;
     m.code = number == MSG_ERROR ? LP_PROTOCOL : LP_REFUSED;
