@@ -56,6 +56,14 @@ static void find_person(replica *r, const lp_id *staff, char name_out[AUTHOR_BYT
     sqlite3_finalize(statement);
 }
 
+/* Before the first sync brings people and devices: its own name a device knows from joining. */
+static void find_self(replica *r, char name_out[AUTHOR_BYTES_MAX]) {
+    buf name = {0};
+    if (replica_meta(r, "staff.name", &name, NULL) == LP_OK && name.size < AUTHOR_BYTES_MAX)
+        snprintf(name_out, AUTHOR_BYTES_MAX, "%.*s", (int)name.size, (const char *)name.data);
+    buf_fini(&name);
+}
+
 static void copy_cut(const char *text, char *text_out, uint32_t size) {
     size_t length = strlen(text);
     if (size == 0)
@@ -75,6 +83,8 @@ void author_name(replica *r, uint32_t author, char *text_out, uint32_t size) {
     lp_id staff = {0};
     if (find_device(r, author, label, &staff) && !id_is_nil(&staff))
         find_person(r, &staff, name);
+    if (!name[0] && author == r->clock.author)
+        find_self(r, name);
     if (name[0] && label[0])
         snprintf(whole, sizeof whole, "%s (%s)", name, label);
     else if (name[0] || label[0])
