@@ -26,6 +26,7 @@ static lp_err copy_registers(record *to, const record *from, lp_error *error) {
 static lp_err fill(const replica_row *row, bool with_visible, layers *l, lp_error *error) {
     const span parts[] = {row->body, row->stamps, row->server_body, row->server_stamps};
     size_t at[4];
+    buf_reserve(&l->bytes, row->body.size + row->stamps.size + row->server_body.size + row->server_stamps.size);
     for (int i = 0; i < 4; i++) {
         at[i] = l->bytes.size;
         buf_append_span(&l->bytes, parts[i]);

@@ -72,7 +72,8 @@ void buf_append_span(buf *b, span s) {
 }
 
 void buf_append_byte(buf *b, uint8_t byte) {
-    buf_append(b, &byte, 1);
+    if (b->size < b->capacity ? !b->failed : buf_reserve(b, 1))
+        b->data[b->size++] = byte;
 }
 
 void buf_consume(buf *b, size_t count) {

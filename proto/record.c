@@ -51,7 +51,7 @@ reg *record_find(const record *rec, uint32_t field, span key) {
 static bool grow(record *rec) {
     if (rec->count < rec->capacity)
         return true;
-    uint32_t capacity = rec->capacity ? rec->capacity * 2 : 16;
+    uint32_t capacity = rec->capacity ? rec->capacity * 2 : 32;
     reg *regs = realloc(rec->regs, capacity * sizeof *regs);
     if (!regs)
         return false;
@@ -103,6 +103,7 @@ static void put_stamp(buf *b, stamp s) {
 }
 
 lp_err record_pack(const record *rec, buf *body, buf *stamps, lp_error *error) {
+    buf_reserve(body, record_bytes(rec)); /* one allocation instead of one for each doubling */
     for (uint32_t i = 0; i < rec->count; i++)
         change_pack(body, rec->regs[i].field, rec->regs[i].key, rec->regs[i].value);
     for (uint32_t i = 0; i < rec->count;) {

@@ -31,28 +31,34 @@ static inline uint64_t rotate(uint64_t word, int bits) {
     return word << bits | word >> (64 - bits);
 }
 
-static inline void mix(state *s, int rounds) {
-    for (int i = 0; i < rounds; i++) {
-        s->v0 += s->v1;
-        s->v1 = rotate(s->v1, 13) ^ s->v0;
-        s->v0 = rotate(s->v0, 32);
-        s->v2 += s->v3;
-        s->v3 = rotate(s->v3, 16) ^ s->v2;
-        s->v0 += s->v3;
-        s->v3 = rotate(s->v3, 21) ^ s->v0;
-        s->v2 += s->v1;
-        s->v1 = rotate(s->v1, 17) ^ s->v2;
-        s->v2 = rotate(s->v2, 32);
-    }
+static inline void mix(state *s) {
+    s->v0 += s->v1;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v2 = rotate(s->v2, 32);
+}
+
+static inline void mix_four(state *s) {
+    mix(s);
+    mix(s);
+    mix(s);
+    mix(s);
 }
 
 static inline void absorb_word(state *s, uint64_t word) {
     s->v3 ^= word;
-    mix(s, 2);
+    mix(s);
+    mix(s);
     s->v0 ^= word;
 }
 
-static void absorb_byte(state *s, uint8_t byte) {
+static inline void absorb_byte(state *s, uint8_t byte) {
     s->word |= (uint64_t)byte << (8 * (s->size & 7));
     if ((++s->size & 7) != 0)
         return;
@@ -60,14 +66,16 @@ static void absorb_byte(state *s, uint8_t byte) {
     s->word = 0;
 }
 
-static void absorb(state *s, span bytes) {
+/* By value, so that the state stays in registers. */
+static inline state absorb(state s, span bytes) {
     size_t at = 0;
-    while (at < bytes.size && (s->size & 7) != 0)
-        absorb_byte(s, bytes.data[at++]);
-    for (; bytes.size - at >= 8; at += 8, s->size += 8)
-        absorb_word(s, little_endian(bytes.data + at));
-    while (at < bytes.size)
-        absorb_byte(s, bytes.data[at++]);
+    while (at < bytes.size && (s.size & 7) != 0)
+        absorb_byte(&s, bytes.data[at++]);
+    for (; bytes.size - at >= 8; at += 8, s.size += 8)
+        absorb_word(&s, little_endian(bytes.data + at));
+    for (; at < bytes.size; at++)
+        s.word |= (uint64_t)bytes.data[at] << (8 * (s.size++ & 7));
+    return s;
 }
 
 crypto_mac *crypto_mac_new(const uint8_t key[16]) {
@@ -86,14 +94,14 @@ void crypto_mac_three(crypto_mac *mac, span a, span b, span c, uint8_t mac_out[C
                .v1 = mac->high ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
                .v2 = mac->low ^ UINT64_C(0x6c7967656e657261),
                .v3 = mac->high ^ UINT64_C(0x7465646279746573)};
-    absorb(&s, a);
-    absorb(&s, b);
-    absorb(&s, c);
+    s = absorb(s, a);
+    s = absorb(s, b);
+    s = absorb(s, c);
     absorb_word(&s, s.word | s.size << 56);
     s.v2 ^= 0xee;
-    mix(&s, 4);
+    mix_four(&s);
     put_little_endian(mac_out, s.v0 ^ s.v1 ^ s.v2 ^ s.v3);
     s.v1 ^= 0xdd;
-    mix(&s, 4);
+    mix_four(&s);
     put_little_endian(mac_out + 8, s.v0 ^ s.v1 ^ s.v2 ^ s.v3);
 }

@@ -325,10 +325,26 @@ uint32_t wire_map(wire_reader *r) {
     return take_count(r, WIRE_MAP);
 }
 
+/* Moves past what most fields are made of, an integer in one byte or a text of at most 31. */
+static inline bool skip_small(wire_reader *r) {
+    if (r->failed || r->at >= r->end)
+        return false;
+    uint8_t first = *r->at;
+    size_t size = first < 0x80 ? 1 : first >= 0xa0 && first < 0xc0 ? 1 + (first & 31u) : 0;
+    if (size == 0 || size > (size_t)(r->end - r->at))
+        return false;
+    r->at += size;
+    return true;
+}
+
 span wire_raw(wire_reader *r) {
     const uint8_t *start = r->at;
     uint64_t due = 1;
     while (due > 0) {
+        if (skip_small(r)) {
+            due--;
+            continue;
+        }
         head h;
         if (r->failed || !head_read(r->at, r->end, &h)) {
             r->failed = true;
@@ -375,6 +391,11 @@ void wire_put_bool(buf *b, bool value) {
 }
 
 void wire_put_u64(buf *b, uint64_t value) {
+    /* Field numbers, kinds and indexes: one byte that is itself (the format's positive fixint). */
+    if (value < 0x80) {
+        buf_append_byte(b, (uint8_t)value);
+        return;
+    }
     msgpack_packer p = packer(b);
     msgpack_pack_uint64(&p, value);
 }

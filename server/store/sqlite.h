@@ -89,6 +89,7 @@ typedef struct sql_seen {
     uint64_t rid; /**< 0: nothing names this id yet */
     bool has_row;
     bool live_lead;
+    bool unheard; /**< it got its rid just now, so history has nothing of it */
 } sql_seen;
 
 typedef struct sqlite_store {

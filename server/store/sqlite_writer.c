@@ -59,6 +59,7 @@ static lp_err name(sqlite_store *s, sql_seen *seen, lp_error *error) {
     if (err)
         return err;
     seen->rid = ++s->now.last_rid;
+    seen->unheard = true;
     return LP_OK;
 }
 
@@ -162,12 +163,13 @@ lp_err sqlite_append(store *base, const store_history *entry, bool *added_out, l
     err = find(s, &entry->id, &seen, error);
     if (err == LP_OK)
         err = name(s, seen, error);
-    if (err == LP_OK)
+    if (err == LP_OK && !seen->unheard)
         err = find_same(s, seen->rid, key, entry, &known, error);
     if (err == LP_OK && !known)
         err = write_entry(s, seen->rid, key, entry, error);
     if (err)
         return sqlite_note(s, err);
+    seen->unheard = false;
     s->now.history += !known;
     *added_out = !known;
     return LP_OK;
