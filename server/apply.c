@@ -21,6 +21,7 @@ typedef struct plan {
     size_t shrinks_bytes;
     bool maybe_conflict;
     bool groups[256]; /* group numbers the set touches */
+    bool broken[256]; /* those of which a member is refused: then all of them are */
 } plan;
 
 /* A batch of nothing but nonsense must not make an answer larger than a message: late reasons are left out. */
@@ -88,6 +89,25 @@ static bool ascends(const reg *last, const reg *change) {
     return span_compare(last->key, change->key) < 0;
 }
 
+static bool is_refused(const change_set *set, const reg *change, lp_error *why) {
+    return check_right(set->kind, change, why) ||
+           schema_check(set->kind, change->field, change->key, change->value, why);
+}
+
+/* A group wins or loses together, so it is refused together. */
+static void note_groups(const change_set *set, plan *pl) {
+    change_set walk = *set;
+    reg change;
+    lp_error why;
+    while (change_next(&walk, &change)) {
+        const field_info *info = schema_field(set->kind, change.field);
+        if (!info || !info->group)
+            continue;
+        pl->groups[info->group] = true;
+        pl->broken[info->group] |= is_refused(set, &change, &why);
+    }
+}
+
 /* Reads the set beside the record: refuses what may not be, plans the rest. Verdicts come in the order of the fields. */
 static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan *pl, apply_verdicts *verdicts,
                        lp_error *error) {
@@ -95,6 +115,7 @@ static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan 
     pl->newer = malloc(set->field_count * sizeof *pl->newer);
     if (!pl->fresh || !pl->newer)
         return err_plain(error, LP_NOMEM);
+    note_groups(set, pl);
     change_set walk = *set;
     reg change, last = {0};
     for (uint32_t i = 0; change_next(&walk, &change); i++) {
@@ -103,11 +124,10 @@ static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan 
             return err_set(error, LP_PROTOCOL, "the fields of a change set are not in ascending order");
         last = change;
         const field_info *info = schema_field(set->kind, change.field);
-        if (info)
-            pl->groups[info->group] = true;
-        if (check_right(set->kind, &change, &why) ||
-            schema_check(set->kind, change.field, change.key, change.value, &why))
+        if (is_refused(set, &change, &why))
             give_verdict(verdicts, index, (int32_t)i, VERDICT_REFUSED, why.message);
+        else if (info && pl->broken[info->group])
+            give_verdict(verdicts, index, (int32_t)i, VERDICT_REFUSED, "a value it goes together with was refused");
         else
             compare(pl, rec, &change, index, i, verdicts);
     }
