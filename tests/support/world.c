@@ -143,6 +143,18 @@ static source earliest(const world *w, int64_t until_ms, uint32_t *device_out) {
     return from;
 }
 
+static void carry(world *w, world_parcel *p) {
+    if (!p->to_server && w->links[p->link].by_hand) {
+        world_catch(w, p);
+        return;
+    }
+    if (p->to_server)
+        world_server_take(w, p);
+    else
+        world_device_take(w, p);
+    world_parcel_free(p);
+}
+
 static void move_to(world *w, int64_t at_ms) {
     if (at_ms > w->now_ms)
         w->now_ms = at_ms;
@@ -156,11 +168,7 @@ bool world_step(world *w, int64_t until_ms) {
     case SOURCE_PARCEL:
         move_to(w, w->parcels->at_ms);
         p = world_take_parcel(w, w->now_ms);
-        if (p->to_server)
-            world_server_take(w, p);
-        else
-            world_device_take(w, p);
-        world_parcel_free(p);
+        carry(w, p);
         return true;
     case SOURCE_COMMIT:
         move_to(w, w->commit_at_ms);

@@ -76,7 +76,9 @@ typedef struct world_link {
     bool client_gone, server_gone;
     uint32_t device;
     int64_t clear_ms[2]; /**< nothing sent later arrives earlier: order is kept per direction */
-    session *session;    /**< the server's end; NULL once closed */
+    bool by_hand;        /**< no device: what arrives is kept in `caught`, oldest first */
+    world_parcel *caught;
+    session *session; /**< the server's end; NULL once closed */
     uint8_t binding[32];
 } world_link;
 
@@ -176,6 +178,8 @@ int32_t world_connect(world *w, uint32_t who);
 void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes);
 /** One end closes; what is on its way to the other still arrives, then the news of the end. */
 void world_hang_up(world *w, uint32_t link, bool by_server);
+/** Keeps a parcel for whoever drives the link by hand. */
+void world_catch(world *w, world_parcel *p);
 /** Tells the device, in time, that the link stands. */
 void world_open_link(world *w, uint32_t link);
 /** Takes the first parcel that is due; NULL if none is. Free it with world_parcel_free. */

@@ -47,7 +47,7 @@ void world_parcel_free(world_parcel *p) {
 /* A link's slot can be used again once both ends are gone and nothing is on its way. */
 static bool is_free(const world *w, uint32_t link) {
     const world_link *l = &w->links[link];
-    if (l->used && (!l->client_gone || !l->server_gone || l->session))
+    if (l->used && (!l->client_gone || !l->server_gone || l->session || l->caught))
         return false;
     for (const world_parcel *p = w->parcels; p; p = p->next)
         if (p->link == link)
@@ -145,4 +145,12 @@ world_parcel *world_take_parcel(world *w, int64_t until_ms) {
     w->parcels = p->next;
     p->next = NULL;
     return p;
+}
+
+void world_catch(world *w, world_parcel *p) {
+    world_parcel **at = &w->links[p->link].caught;
+    while (*at)
+        at = &(*at)->next;
+    p->next = NULL;
+    *at = p;
 }
