@@ -16,7 +16,7 @@
 
 #define NEVER INT64_MAX
 #define CLOCKS_MAX 4 /* corrections in a row */
-#define PAGE_BYTES (384 * 1024)
+#define PAGE_BYTES (640 * 1024)
 
 typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
 
@@ -597,8 +597,9 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     replica_checkpoint(s->replica, true);
     if (has_pages)
         s->pulled = !more;
-    /* While a push is unanswered the server may hold what this end does not know to be there yet. */
-    if (pulled.compared && in_flight(s, REQUEST_PUSH) == 0)
+    /* While a push is unanswered, be it another process's, the server may hold what this end does not know to be there yet. */
+    uint64_t frozen = 1;
+    if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)
         s->diverged = s->result.diverged = pulled.diverged;
     if (pulled.changes)
         count_conflicts(s);

@@ -34,7 +34,7 @@
     S(REFUSED_ADD, "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
     S(COUNT_UNSENT, "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0) FROM outbox")                           \
     S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
-    S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0")                                       \
+    S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                                       \
     S(COUNT_CONFLICTS, "SELECT count(*) FROM record WHERE kind = 5 AND deleted = 0 AND c_resolved IS NOT 1")
 
 typedef enum statement_name {

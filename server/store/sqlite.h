@@ -135,6 +135,8 @@ lp_err sqlite_load(store *s, const lp_id *id, store_row *row_out, lp_error *erro
 lp_err sqlite_save(store *s, const store_row *row, lp_error *error);
 lp_err sqlite_take_seq(store *s, uint64_t count, uint64_t *first_out, lp_error *error);
 lp_err sqlite_append(store *s, const store_history *entry, bool *added_out, lp_error *error);
+/** Opens the writer's connection anew after a commit of which nobody knows whether it happened, and reads what the file says. */
+lp_err sqlite_reopen(sqlite_store *s, lp_error *error);
 lp_err sqlite_holds(store *s, const store_history *entry, bool *found_out, lp_error *error);
 lp_err sqlite_history(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
 lp_err sqlite_get(store *s, store_space space, span key, span *value_out, lp_error *error);

@@ -148,6 +148,13 @@ static lp_err open_writer(sqlite_store *s, lp_error *error) {
     return err;
 }
 
+lp_err sqlite_reopen(sqlite_store *s, lp_error *error) {
+    sql_close(&s->conn);
+    lp_err err = open_writer(s, error);
+    s->doubtful = err != LP_OK;
+    return err;
+}
+
 static lp_err open_directory(sqlite_store *s, bool create, lp_error *error) {
     if (create) {
         lp_err err = file_make_directory(s->directory, error);

@@ -51,9 +51,9 @@ void sqlite_watch_log(sqlite_store *s) {
 lp_err sqlite_begin(store *base, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     assert(!s->open);
-    if (s->doubtful)
-        return err_set(error, LP_IO, "a commit to %s failed; check the disk and start again", s->path);
-    lp_err err = sql_do(&s->conn, SQL_BEGIN, error);
+    lp_err err = s->doubtful ? sqlite_reopen(s, error) : LP_OK;
+    if (err == LP_OK)
+        err = sql_do(&s->conn, SQL_BEGIN, error);
     if (err)
         return err;
     s->open = true;

@@ -14,8 +14,8 @@
  *   (3) Seqs are gap-free: take_seq within a rolled back transaction or savepoint gives its numbers back.
  *   (4) A reader's snapshot holds all rows with seq up to its own last_seq and none above.
  * Errors of every fallible slot: LP_IO, LP_FULL, LP_CORRUPT, LP_NOMEM, and those named. After an error inside a transaction the
- * caller rolls back. A commit that fails has rolled back already; one that fails with LP_IO is indeterminate, and nothing
- * begins any more: the caller reopens and looks. */
+ * caller rolls back. A commit that fails has rolled back already; one that fails with LP_IO is indeterminate: the
+ * next begin opens the file anew, and the caller looks what is there. */
 #ifndef SERVER_STORE_H
 #define SERVER_STORE_H
 

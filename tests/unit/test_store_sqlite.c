@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "tests/support/failing_disk.h"
 #include "tests/support/store_kit.h"
 
 typedef struct fixture {
@@ -187,7 +188,7 @@ static void a_second_open_is_busy_and_names_the_process(void **state) {
     fixture *f = *state;
     store *other = NULL;
     char expected[64];
-    snprintf(expected, sizeof expected, "open in process %ld", (long)getpid());
+    snprintf(expected, sizeof expected, "in use by process %ld", (long)getpid());
     assert_int_equal(f->ops->open(f->directory.path, false, &other, &f->error), LP_BUSY);
     assert_non_null(strstr(f->error.message, expected));
     assert_int_equal(f->ops->open(f->directory.path, false, &other, &f->error), LP_BUSY);
@@ -227,6 +228,27 @@ static void a_pool_of_a_newer_version_is_left_alone(void **state) {
     assert_refused(f, LP_VERSION, "newer version");
     run_sql(f->path, "PRAGMA user_version = 1");
     must(f, open_store(f));
+}
+
+/* What a failed sync leaves is unknown; the store looks and goes on, and what it says then stays true. */
+static void a_failed_sync_is_survived(void **state) {
+    fixture *f = *state;
+    close_store(f);
+    failing_disk_install();
+    must(f, open_store(f));
+    kit_commit_lead(f->s, 1);
+    must(f, f->ops->begin(f->s, &f->error));
+    kit_save(f->s, 2, false);
+    failing_disk_fail_syncs(1);
+    assert_int_equal(f->ops->commit(f->s, &f->error), LP_IO);
+    kit_commit_lead(f->s, 3);
+    kit_commit_lead(f->s, 2);
+    close_store(f);
+    failing_disk_remove();
+    must(f, open_store(f));
+    store_counts c = counts_of(f, f->s, true);
+    assert_int_equal(c.leads, 3);
+    assert_int_equal(c.last_seq, 3);
 }
 
 static void expect_damage(fixture *f, const char *sql, const char *part_of_message) {
@@ -453,6 +475,7 @@ int main(void) {
         T(a_file_of_something_else_is_not_a_pool),
         T(a_pool_cut_short_is_corrupt),
         T(a_pool_of_a_newer_version_is_left_alone),
+        T(a_failed_sync_is_survived),
         T(verify_finds_a_row_no_id_leads_to),
         T(verify_finds_history_of_nobody),
         T(verify_finds_a_lost_row),
