@@ -108,7 +108,7 @@ static void say_side(const cli *c, text_id id, const subject *about, const side 
     char value[DISPLAY_TEXT_BYTES];
     char when[TIME_TEXT_BYTES];
     display_value(&s->value, about->time, c->lang, value, sizeof value);
-    time_format_local(s->at_ms, when);
+    time_format_local_seconds(s->at_ms, when);
     cli_say(c, id, value, s->by, when, NULL);
 }
 

@@ -29,7 +29,7 @@ static void print_field(cli *c, const char *kind, const lp_field *field, bool ve
         char author[AUTHOR_BYTES];
         char when[TIME_TEXT_BYTES];
         lp_author_name(c->replica, field->author, author, sizeof author);
-        time_format_local(field->changed_ms, when);
+        time_format_local_seconds(field->changed_ms, when);
         tty_begin(c->out, c->colour, TTY_DIM);
         fprintf(c->out, "  [%s, %s]", author, when);
         tty_end(c->out, c->colour);
@@ -153,7 +153,7 @@ static void print_change(cli *c, const char *kind, const lp_change *change) {
     }
     char when[TIME_TEXT_BYTES];
     char text[DISPLAY_TEXT_BYTES];
-    time_format_local(change->at_ms, when);
+    time_format_local_seconds(change->at_ms, when);
     display_value(&change->value, display_is_time(kind, change->field), c->lang, text, sizeof text);
     fprintf(c->out, "%s  %s  %s = ", when, author, change->field);
     tty_cell(c->out, text, strlen(text), 0, false);

@@ -108,9 +108,16 @@ void time_format_iso(int64_t ms, char *text_out) {
     snprintf(text_out + n, TIME_TEXT_BYTES - n, ".%03dZ", (int)(rest < 0 ? rest + 1000 : rest));
 }
 
-void time_format_local(int64_t ms, char *text_out) {
+void time_format_local_seconds(int64_t ms, char *text_out) {
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
-    if (!localtime_r(&seconds, &tm) || strftime(text_out, TIME_TEXT_BYTES, "%Y-%m-%d %H:%M", &tm) == 0)
+    if (!localtime_r(&seconds, &tm) || strftime(text_out, TIME_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &tm) == 0)
         text_out[0] = '\0';
+}
+
+void time_format_local(int64_t ms, char *text_out) {
+    time_format_local_seconds(ms, text_out);
+    char *colon = strrchr(text_out, ':');
+    if (colon)
+        *colon = '\0';
 }

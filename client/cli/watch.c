@@ -62,7 +62,7 @@ static void say_record(cli *c, text_id id, const lp_event *event) {
     char name[DISPLAY_TEXT_BYTES] = "";
     char when[TIME_TEXT_BYTES];
     lp_record *record = NULL;
-    time_format_local(cli_now_ms(), when);
+    time_format_local_seconds(cli_now_ms(), when);
     if (id_is_nil(&event->id)) {
         cli_say(c, T_WATCH_MANY, when, NULL);
         return;
@@ -81,7 +81,7 @@ static void print_event(cli *c, const lp_event *event) {
         print_json(c, event);
         return;
     }
-    time_format_local(cli_now_ms(), when);
+    time_format_local_seconds(cli_now_ms(), when);
     if (event->kind == LP_EVENT_STATE && lp_status_get(c->replica, &status, NULL) == LP_OK)
         cli_say(c, T_WATCH_STATE, when, status.state_name, status.reason, NULL);
     else if (event->kind == LP_EVENT_CHANGED)
