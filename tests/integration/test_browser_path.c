@@ -245,6 +245,30 @@ static void a_websocket_joins_says_hello_and_syncs(void **state) {
     browser_close(&b);
 }
 
+/* JavaScript cannot read the binding of its connection. */
+static void a_page_signs_a_challenge_instead_of_the_binding(void **state) {
+    browser b;
+    caller c = {.fd = -1};
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+    message hello, answer;
+    upgrade(&b, *state);
+    join(&b, *state, &c, "José");
+    assert_int_equal(ask(&b, 0x80000002u, &(message){.number = MSG_CHALLENGE}, &answer), 0x80000002u);
+    assert_int_equal(answer.number, MSG_CHALLENGED);
+    assert_int_equal(answer.nonce.size, 32);
+    memcpy(c.binding, answer.nonce.data, 32);
+    c.binding_size = 32;
+    caller_hello(&c, &hello, signature);
+    ask(&b, 0x80000003u, &hello, &answer);
+    assert_int_equal(answer.number, MSG_WELCOME);
+    browser_close(&b);
+    upgrade(&b, *state); /* another connection, another challenge: the signature proves nothing there */
+    ask(&b, 0x80000002u, &(message){.number = MSG_CHALLENGE}, &answer);
+    ask(&b, 0x80000003u, &hello, &answer);
+    assert_int_equal(answer.number, MSG_REFUSED);
+    browser_close(&b);
+}
+
 /* A hello is signed for one connection: over another it proves nothing. */
 static void a_hello_of_another_connection_is_refused(void **state) {
     browser first, second;
@@ -495,6 +519,7 @@ int main(void) {
         cmocka_unit_test(origins_of_the_configuration_and_programs_without_one_may_upgrade),
         cmocka_unit_test(upgrades_to_something_else_are_refused),
         cmocka_unit_test(a_websocket_joins_says_hello_and_syncs),
+        cmocka_unit_test(a_page_signs_a_challenge_instead_of_the_binding),
         cmocka_unit_test(a_hello_of_another_connection_is_refused),
         cmocka_unit_test(a_device_and_a_browser_share_the_port_and_the_pool),
         cmocka_unit_test(garbage_in_a_frame_is_answered_with_an_error),
