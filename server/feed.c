@@ -9,6 +9,10 @@
 #include "proto/page.h"
 #include "server/access.h"
 
+#define SET_BYTES 64                  /* of a set beside its registers: heads, id, indexes, its stamp */
+#define REG_BYTES 8                   /* of a register beside key and value */
+#define BEFORE_BYTES_MAX (64 * 1024)
+
 /* A page in the making. */
 typedef struct builder {
     uint32_t reader; /* the device that reads */
@@ -16,6 +20,7 @@ typedef struct builder {
     uint64_t since;   /* where the pull began: fields at or below it the device has */
     uint64_t reached; /* seq of the last row looked at */
     size_t budget_bytes;
+    bool first; /* the pages before it in the answer are small: there is room for the largest of records */
     bool full;
     record rec;
     reg *sorted;
@@ -65,6 +70,16 @@ static uint32_t pick(builder *b) {
     return count;
 }
 
+/* At least what the picked registers take on the wire: per set its head, id and stamp, per register its number and the head of its key. */
+static size_t most_bytes(const builder *b, uint32_t count) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool opens = i == 0 || stamp_compare(b->sorted[i].stamp, b->sorted[i - 1].stamp) != 0;
+        bytes += b->sorted[i].value.size + b->sorted[i].key.size + REG_BYTES + (opens ? SET_BYTES : 0);
+    }
+    return bytes;
+}
+
 static void put_sets(builder *b, const record *rec, uint32_t count) {
     for (uint32_t i = 0; i < count;) {
         stamp at = b->sorted[i].stamp;
@@ -77,16 +92,18 @@ static void put_sets(builder *b, const record *rec, uint32_t count) {
 
 static bool add_row(void *ctx, const store_row *row) {
     builder *b = ctx;
-    if (changes_bytes(&b->writer) >= b->budget_bytes) {
-        b->full = true;
-        return false;
-    }
     b->rec.kind = row->kind;
     b->rec.id = row->id;
     b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
     uint32_t count = b->err ? 0 : pick(b);
     if (b->err)
         return false;
+    /* A record that is larger than a page has one for itself. */
+    bool alone = b->first && b->writer.set_count == 0;
+    if (count && !alone && changes_bytes(&b->writer) + most_bytes(b, count) > b->budget_bytes) {
+        b->full = true;
+        return false;
+    }
     put_sets(b, &b->rec, count);
     b->reached = row->seq;
     return true;
@@ -132,7 +149,8 @@ static lp_err build(pool *p, store_reader *reader, const device *d, const cursor
     builder b = {.reader = d->number,
                  .after = same_epoch ? from->seq : 0,
                  .since = same_epoch ? from->seq - from->behind : 0,
-                 .budget_bytes = budget_bytes};
+                 .budget_bytes = budget_bytes,
+                 .first = out->size <= BEFORE_BYTES_MAX};
     b.reached = b.after;
     changes_init(&b.writer);
     if (budget_bytes == 0)

@@ -30,7 +30,7 @@ lp_err sqlite_load(store *base, const lp_id *id, store_row *row_out, lp_error *e
     if (err && err != LP_NOT_FOUND)
         return sqlite_note(s, err);
     bool has_row = err == LP_OK;
-    *seen = (sql_seen){*id, true, rid, has_row, has_row && is_live_lead(row_out)};
+    *seen = (sql_seen){*id, true, rid, has_row, has_row && is_live_lead(row_out), false};
     return err;
 }
 
