@@ -23,10 +23,10 @@ static void take_identity(hand *h) {
 }
 
 static void start_cursors(hand *h) {
-    cursor setup = {.scope = SPAN_LITERAL("setup")}, pool = {.scope = SPAN_LITERAL("pool")};
+    cursor first = {.scope = SPAN_LITERAL("setup")}, second = {.scope = SPAN_LITERAL("pool")};
     wire_put_array(&h->cursors, 2);
-    cursor_put(&h->cursors, &setup);
-    cursor_put(&h->cursors, &pool);
+    cursor_put(&h->cursors, &first);
+    cursor_put(&h->cursors, &second);
 }
 
 void hand_open(hand *h, uint32_t devices) {

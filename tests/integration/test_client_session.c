@@ -1,0 +1,396 @@
+/* test_client_session.c - the device's contract, message by message: the production client session and replica, answered by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "client/outbox.h"
+#include "proto/err.h"
+#include "proto/page.h"
+#include "tests/support/rig.h"
+
+/* ---- connecting ---- */
+
+static void an_unjoined_replica_is_told_to_join(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, false);
+    rig_start(&r, false);
+    assert_int_equal(client_state(r.session), LP_STATE_BLOCKED);
+    assert_int_equal(r.done, LP_NOT_FOUND);
+    rig_close(&r);
+}
+
+static void the_hello_is_first_and_signed_for_the_connection(void **state) {
+    rig r;
+    buf to_sign = {0};
+    uint8_t key[CRYPTO_KEY_BYTES];
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, false);
+    assert_int_equal(client_state(r.session), LP_STATE_CONNECTING);
+    assert_true(r.connects == 1);
+    rig_channel(&r, "binding one");
+    assert_int_equal(r.sent[0].number, MSG_HELLO);
+    message hello = r.sent[0].message;
+    assert_int_equal(crypto_public_key(r.seed, key, NULL), LP_OK);
+    message_hello_signed(&hello, SPAN_LITERAL("binding one"), &to_sign);
+    assert_true(crypto_verify(span_of(key, sizeof key), buf_span(&to_sign), hello.signature));
+    assert_int_equal(hello.device, RIG_DEVICE);
+    assert_int_equal(hello.now_ms, r.now_ms);
+    buf_fini(&to_sign);
+    rig_close(&r);
+}
+
+static void the_first_push_goes_out_with_the_hello(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, false);
+    rig_channel(&r, "b");
+    assert_int_equal(r.sent_count, 2);
+    assert_int_equal(r.sent[1].number, MSG_SYNC);
+    assert_int_equal(r.sent[1].message.batch, 1);
+    rig_close(&r);
+}
+
+static void one_sync_ends_when_all_is_sent_and_read(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, false);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    rig_synced(&r, 1, 0);
+    assert_int_equal(r.done_count, 0);
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_true(rig_last(&r)->message.cursors.size > 0);
+    rig_synced(&r, 0, 5);
+    assert_int_equal(r.done_count, 1);
+    assert_int_equal(r.done, LP_OK);
+    lp_sync_result result = {0};
+    client_result(r.session, &result);
+    assert_true(result.complete);
+    assert_int_equal(result.pushed, 1);
+    rig_close(&r);
+}
+
+static void staying_in_sync_waits_for_news_and_renews_the_wait(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    rig_synced(&r, 0, 5);
+    assert_int_equal(client_state(r.session), LP_STATE_LIVE);
+    assert_int_equal(rig_last(&r)->number, MSG_WAIT);
+    assert_true(rig_last(&r)->message.timeout_ms <= 60000);
+    uint32_t sent = r.sent_count;
+    rig_synced(&r, 0, 5);
+    assert_int_equal(r.sent_count, sent + 1);
+    assert_int_equal(rig_last(&r)->number, MSG_WAIT);
+    rig_close(&r);
+}
+
+static void what_is_written_while_live_is_sent_at_once(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    rig_synced(&r, 0, 5);
+    rig_make_lead(&r, "Li Wei");
+    rig_work(&r);
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_int_equal(rig_last(&r)->message.batch, 1);
+    rig_close(&r);
+}
+
+static void at_most_a_window_of_batches_is_unanswered(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    rig_synced(&r, 0, 5);
+    uint32_t before = r.sent_count;
+    for (int i = 0; i < CLIENT_WINDOW + 3; i++) {
+        rig_make_lead(&r, "Li Wei");
+        rig_work(&r);
+    }
+    assert_int_equal(r.sent_count, before + CLIENT_WINDOW);
+    rig_close(&r);
+}
+
+/* ---- losing it ---- */
+
+static void what_was_not_acknowledged_is_sent_again_byte_for_byte(void **state) {
+    rig r;
+    buf first = {0};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    buf_append_span(&first, r.sent[1].message.changes);
+    rig_lost(&r, LP_OFFLINE);
+    assert_int_equal(client_state(r.session), LP_STATE_WAITING);
+    rig_make_lead(&r, "written meanwhile");
+    rig_tick(&r);
+    assert_int_equal(client_state(r.session), LP_STATE_CONNECTING);
+    rig_channel(&r, "c");
+    message *again = &r.sent[r.sent_count - 2].message;
+    assert_int_equal(again->batch, 1);
+    assert_true(span_equal(again->changes, buf_span(&first)));
+    assert_int_equal(rig_last(&r)->message.batch, 2);
+    buf_fini(&first);
+    rig_close(&r);
+}
+
+static void being_offline_always_has_a_next_attempt_within_five_minutes(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    for (int i = 0; i < 200; i++) {
+        rig_lost(&r, LP_OFFLINE);
+        assert_int_equal(client_state(r.session), LP_STATE_WAITING);
+        int64_t delay_ms = client_deadline_ms(r.session) - r.now_ms;
+        assert_true(delay_ms >= 0 && delay_ms <= CLIENT_BACKOFF_MAX_MS);
+        assert_true(client_next_attempt_ms(r.session) == r.now_ms + delay_ms);
+        rig_tick(&r);
+        assert_int_equal(client_state(r.session), LP_STATE_CONNECTING);
+    }
+    rig_close(&r);
+}
+
+static void one_sync_offline_says_so_at_once(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, false);
+    rig_lost(&r, LP_OFFLINE);
+    assert_int_equal(r.done, LP_OFFLINE);
+    assert_int_equal(client_state(r.session), LP_STATE_IDLE);
+    rig_close(&r);
+}
+
+static void a_server_that_cannot_be_trusted_blocks(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_lost(&r, LP_UNTRUSTED);
+    assert_int_equal(client_state(r.session), LP_STATE_BLOCKED);
+    assert_true(client_deadline_ms(r.session) == INT64_MAX);
+    assert_true(client_reason(r.session)[0] != '\0');
+    rig_close(&r);
+}
+
+static void a_silent_connection_is_given_up(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    int64_t due_ms = client_deadline_ms(r.session);
+    assert_true(due_ms <= r.now_ms + CLIENT_ANSWER_MS);
+    r.now_ms += CLIENT_ANSWER_MS - 1000;
+    client_alive(r.session);
+    assert_true(client_deadline_ms(r.session) > due_ms);
+    rig_tick(&r);
+    assert_int_equal(client_state(r.session), LP_STATE_WAITING);
+    assert_int_equal(r.closes, 1);
+    rig_close(&r);
+}
+
+static void a_busy_server_is_asked_again_no_sooner_than_it_says(void **state) {
+    rig r;
+    message busy = {.number = MSG_BUSY, .retry_ms = 20000, .reason = SPAN_LITERAL("full")};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_answer(&r, r.sent[1].id, &busy);
+    assert_int_equal(client_state(r.session), LP_STATE_WAITING);
+    assert_true(client_deadline_ms(r.session) >= r.now_ms + 20000);
+    assert_int_equal(rig_unsent(&r), 1);
+    rig_close(&r);
+}
+
+static void a_refusal_blocks_until_somebody_starts_again(void **state) {
+    rig r;
+    message refused = {.number = MSG_REFUSED, .code = LP_CLONED, .reason = SPAN_LITERAL("a copy is in use")};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, false);
+    rig_channel(&r, "b");
+    rig_answer(&r, r.sent[0].id, &refused);
+    assert_int_equal(client_state(r.session), LP_STATE_BLOCKED);
+    assert_int_equal(r.done, LP_CLONED);
+    assert_string_equal(client_reason(r.session), "a copy is in use");
+    assert_int_equal(rig_unsent(&r), 1);
+    rig_start(&r, false);
+    assert_int_equal(client_state(r.session), LP_STATE_CONNECTING);
+    rig_close(&r);
+}
+
+static void answers_to_nothing_are_ignored(void **state) {
+    rig r;
+    message synced = {.number = MSG_SYNCED, .batch = 1};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_answer(&r, 0x8fffffff, &synced);
+    assert_int_equal(rig_unsent(&r), 1);
+    assert_int_equal(client_state(r.session), LP_STATE_SYNCING);
+    rig_close(&r);
+}
+
+static void nonsense_from_the_server_loses_nothing(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_answer_bytes(&r, r.sent[0].id, SPAN_LITERAL("\xc1\xff"));
+    assert_int_not_equal(client_state(r.session), LP_STATE_SYNCING);
+    assert_int_equal(rig_unsent(&r), 1);
+    rig_close(&r);
+}
+
+/* ---- the clock ---- */
+
+static void a_clock_correction_restamps_and_greets_again(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    message clock = {.number = MSG_CLOCK, .now_ms = r.now_ms - 3600000};
+    rig_answer(&r, r.sent[0].id, &clock);
+    assert_int_equal(r.sent_count, 4);
+    assert_int_equal(r.sent[2].number, MSG_HELLO);
+    assert_int_equal(r.sent[2].message.now_ms, r.now_ms - 3600000);
+    assert_int_equal(r.sent[3].message.batch, 2);
+    assert_false(span_equal(r.sent[1].message.changes, r.sent[3].message.changes));
+    rig_close(&r);
+}
+
+static void half_the_round_trip_belongs_to_the_servers_time(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    r.now_ms += 3000;
+    message clock = {.number = MSG_CLOCK, .now_ms = r.now_ms - 1500};
+    rig_answer(&r, r.sent[0].id, &clock);
+    assert_int_equal(replica_now_ms(r.replica), r.now_ms);
+    rig_close(&r);
+}
+
+static void what_the_server_holds_keeps_its_stamps(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "held");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_lost(&r, LP_OFFLINE);
+    rig_make_lead(&r, "not held");
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    uint32_t hello = r.sent_count - 3;
+    buf held = {0};
+    buf_append_span(&held, r.sent[hello + 1].message.changes);
+    message clock = {.number = MSG_CLOCK, .now_ms = r.now_ms - 3600000, .batch = 1};
+    rig_answer(&r, r.sent[hello].id, &clock);
+    assert_int_equal(r.sent[hello + 4].message.batch, 1);
+    assert_true(span_equal(r.sent[hello + 4].message.changes, buf_span(&held)));
+    assert_int_equal(r.sent[hello + 5].message.batch, 3);
+    buf_fini(&held);
+    rig_close(&r);
+}
+
+/* ---- verdicts ---- */
+
+static void a_refused_change_is_kept_with_its_reason_and_blocks_nothing(void **state) {
+    rig r;
+    buf verdicts = {0};
+    verdict no = {.set = 0, .field = 0, .kind = VERDICT_REFUSED, .reason = SPAN_LITERAL("too long")};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_make_lead(&r, "Wang Fang");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    wire_put_array(&verdicts, 1);
+    verdict_put(&verdicts, &no);
+    message synced = {.number = MSG_SYNCED, .batch = 1, .verdicts = buf_span(&verdicts)};
+    rig_answer(&r, r.sent[1].id, &synced);
+    assert_int_equal(rig_unsent(&r), 0);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM refused WHERE reason = 'too long'"), 1);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM record WHERE c_full_name IS NOT NULL"), 1);
+    lp_sync_result result = {0};
+    client_result(r.session, &result);
+    assert_int_equal(result.refused, 1);
+    assert_int_equal(r.refused_events, 1);
+    buf_fini(&verdicts);
+    rig_close(&r);
+}
+
+static void malformed_verdicts_settle_nothing(void **state) {
+    rig r;
+    message synced = {.number = MSG_SYNCED, .batch = 1, .verdicts = SPAN_LITERAL("\x91\x91\xa1x")};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_answer(&r, r.sent[1].id, &synced);
+    assert_int_equal(rig_unsent(&r), 1);
+    assert_int_not_equal(client_state(r.session), LP_STATE_SYNCING);
+    rig_close(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unjoined_replica_is_told_to_join),
+        cmocka_unit_test(the_hello_is_first_and_signed_for_the_connection),
+        cmocka_unit_test(the_first_push_goes_out_with_the_hello),
+        cmocka_unit_test(one_sync_ends_when_all_is_sent_and_read),
+        cmocka_unit_test(staying_in_sync_waits_for_news_and_renews_the_wait),
+        cmocka_unit_test(what_is_written_while_live_is_sent_at_once),
+        cmocka_unit_test(at_most_a_window_of_batches_is_unanswered),
+        cmocka_unit_test(what_was_not_acknowledged_is_sent_again_byte_for_byte),
+        cmocka_unit_test(being_offline_always_has_a_next_attempt_within_five_minutes),
+        cmocka_unit_test(one_sync_offline_says_so_at_once),
+        cmocka_unit_test(a_server_that_cannot_be_trusted_blocks),
+        cmocka_unit_test(a_silent_connection_is_given_up),
+        cmocka_unit_test(a_busy_server_is_asked_again_no_sooner_than_it_says),
+        cmocka_unit_test(a_refusal_blocks_until_somebody_starts_again),
+        cmocka_unit_test(answers_to_nothing_are_ignored),
+        cmocka_unit_test(nonsense_from_the_server_loses_nothing),
+        cmocka_unit_test(a_clock_correction_restamps_and_greets_again),
+        cmocka_unit_test(half_the_round_trip_belongs_to_the_servers_time),
+        cmocka_unit_test(what_the_server_holds_keeps_its_stamps),
+        cmocka_unit_test(a_refused_change_is_kept_with_its_reason_and_blocks_nothing),
+        cmocka_unit_test(malformed_verdicts_settle_nothing),
+    };
+    return cmocka_run_group_tests_name("integration_client_session", tests, NULL, NULL);
+}

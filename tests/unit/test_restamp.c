@@ -1,0 +1,196 @@
+/* test_restamp.c - a clock was wrong: what is unacked gets new stamps, and nothing else changes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "client/outbox.h"
+#include "proto/change.h"
+#include "tests/support/rig.h"
+
+#define HOUR_MS 3600000
+
+static void freeze_and_settle(rig *r, uint64_t number, bool settle) {
+    uint64_t frozen;
+    outbox_outcome outcome;
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(outbox_freeze(r->replica, &frozen, NULL), LP_OK);
+    assert_int_equal(frozen, number);
+    if (settle)
+        assert_int_equal(outbox_settle(r->replica, number, SPAN_LITERAL("\x90"), &outcome, NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
+}
+
+static void restamp(rig *r, uint64_t high, int64_t delta_ms) {
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r->replica, high, delta_ms, r->now_ms + delta_ms, NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
+}
+
+static void unacked_stamps_move_and_stay_in_order(void **state) {
+    rig r;
+    stamp before[3], after[3];
+    lp_id ids[3];
+    (void)state;
+    rig_open(&r, true);
+    for (int i = 0; i < 3; i++) {
+        ids[i] = rig_make_lead(&r, "Li Wei");
+        assert_true(rig_get(&r, &ids[i], "full_name", &before[i], NULL));
+        r.now_ms += 1000;
+    }
+    restamp(&r, 0, -HOUR_MS);
+    for (int i = 0; i < 3; i++) {
+        assert_true(rig_get(&r, &ids[i], "full_name", &after[i], NULL));
+        assert_int_equal(stamp_ms(before[i]) - stamp_ms(after[i]), HOUR_MS);
+        assert_true(i == 0 || stamp_compare(after[i - 1], after[i]) < 0);
+    }
+    rig_close(&r);
+}
+
+static void changes_of_one_moment_stay_of_one_moment(void **state) {
+    rig r;
+    stamp street, city;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = rig_make_lead(&r, "Li Wei");
+    rig_set(&r, &id, "street", "Main St");
+    restamp(&r, 0, HOUR_MS);
+    assert_true(rig_get(&r, &id, "street", &street, NULL));
+    assert_true(rig_get(&r, &id, "city", &city, NULL));
+    assert_int_equal(stamp_compare(street, city), 0);
+    assert_true(stamp_ms(street) >= RIG_START_MS + HOUR_MS);
+    rig_close(&r);
+}
+
+static void bases_follow_what_they_name(void **state) {
+    rig r;
+    buf bytes = {0};
+    uint64_t count;
+    changes_reader reader;
+    change_set first, second;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = rig_make_lead(&r, "one");
+    freeze_and_settle(&r, 1, false);
+    r.now_ms += 1000;
+    rig_set(&r, &id, "full_name", "two");
+    restamp(&r, 0, -HOUR_MS);
+    freeze_and_settle(&r, 2, false);
+    assert_int_equal(outbox_encode(r.replica, 2, &bytes, &count, NULL), LP_OK);
+    assert_int_equal(changes_open(&reader, buf_span(&bytes), NULL), LP_OK);
+    assert_true(changes_next(&reader, &first) && changes_next(&reader, &second));
+    assert_int_equal(stamp_compare(second.base, first.stamp), 0);
+    assert_int_equal(stamp_ms(second.stamp) - stamp_ms(first.stamp), 1000);
+    changes_close(&reader);
+    buf_fini(&bytes);
+    rig_close(&r);
+}
+
+static void what_the_server_holds_stays_and_nothing_moves_below_it(void **state) {
+    rig r;
+    stamp held, later;
+    (void)state;
+    rig_open(&r, true);
+    lp_id one = rig_make_lead(&r, "held, no verdict yet");
+    freeze_and_settle(&r, 1, false);
+    lp_id two = rig_make_lead(&r, "later");
+    restamp(&r, 1, -HOUR_MS);
+    assert_true(rig_get(&r, &one, "full_name", &held, NULL));
+    assert_true(rig_get(&r, &two, "full_name", &later, NULL));
+    assert_int_equal(stamp_ms(held), RIG_START_MS);
+    assert_true(stamp_compare(held, later) < 0);
+    rig_close(&r);
+}
+
+static void no_stamp_is_given_twice_after_the_clock_went_back(void **state) {
+    rig r;
+    stamp judged, next;
+    (void)state;
+    rig_open(&r, true);
+    lp_id one = rig_make_lead(&r, "judged");
+    freeze_and_settle(&r, 1, true);
+    assert_true(rig_get(&r, &one, "full_name", &judged, NULL));
+    restamp(&r, 1, -HOUR_MS);
+    r.now_ms -= HOUR_MS;
+    rig_reopen(&r);
+    lp_id two = rig_make_lead(&r, "next");
+    assert_true(rig_get(&r, &two, "full_name", &next, NULL));
+    assert_true(stamp_compare(judged, next) < 0);
+    restamp(&r, 1, -HOUR_MS);
+    assert_true(rig_get(&r, &two, "full_name", &next, NULL));
+    assert_true(stamp_compare(judged, next) < 0);
+    rig_close(&r);
+}
+
+static void stamps_in_the_future_come_back_to_the_present(void **state) {
+    rig r;
+    stamp after;
+    (void)state;
+    rig_open(&r, true);
+    r.now_ms += HOUR_MS;
+    lp_id id = rig_make_lead(&r, "written while the clock was ahead");
+    r.now_ms -= HOUR_MS;
+    restamp(&r, 0, 0);
+    assert_true(rig_get(&r, &id, "full_name", &after, NULL));
+    assert_int_equal(stamp_ms(after), r.now_ms);
+    rig_close(&r);
+}
+
+static void the_raw_wall_clock_is_remembered(void **state) {
+    rig r;
+    buf bytes = {0};
+    uint64_t count;
+    changes_reader reader;
+    change_set set;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    restamp(&r, 0, -HOUR_MS);
+    freeze_and_settle(&r, 1, false);
+    assert_int_equal(outbox_encode(r.replica, 1, &bytes, &count, NULL), LP_OK);
+    assert_int_equal(changes_open(&reader, buf_span(&bytes), NULL), LP_OK);
+    assert_true(changes_next(&reader, &set));
+    assert_int_equal(stamp_ms(set.stamp) + set.skew_ms, RIG_START_MS);
+    changes_close(&reader);
+    buf_fini(&bytes);
+    rig_close(&r);
+}
+
+static void a_value_that_falls_behind_the_servers_is_past(void **state) {
+    rig r;
+    char text[64];
+    stamp theirs = {(uint64_t)RIG_START_MS << 16, 99};
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    r.now_ms += HOUR_MS;
+    rig_pull(&r, &id, LEAD_COMPANY, "seen", (stamp){theirs.time - 1, 99});
+    rig_set(&r, &id, "notes", "mine, an hour ahead");
+    rig_pull(&r, &id, LEAD_NOTES, "theirs", (stamp){(uint64_t)(RIG_START_MS + 1000) << 16, 99});
+    rig_get(&r, &id, "notes", NULL, text);
+    assert_string_equal(text, "mine, an hour ahead");
+    restamp(&r, 0, -HOUR_MS);
+    rig_get(&r, &id, "notes", NULL, text);
+    assert_string_equal(text, "theirs");
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM past WHERE instr(body, CAST('an hour ahead' AS BLOB))"), 1);
+    assert_int_equal(rig_unsent(&r), 1);
+    assert_true(rig_digest_holds(&r));
+    rig_close(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unacked_stamps_move_and_stay_in_order),
+        cmocka_unit_test(changes_of_one_moment_stay_of_one_moment),
+        cmocka_unit_test(bases_follow_what_they_name),
+        cmocka_unit_test(what_the_server_holds_stays_and_nothing_moves_below_it),
+        cmocka_unit_test(no_stamp_is_given_twice_after_the_clock_went_back),
+        cmocka_unit_test(stamps_in_the_future_come_back_to_the_present),
+        cmocka_unit_test(the_raw_wall_clock_is_remembered),
+        cmocka_unit_test(a_value_that_falls_behind_the_servers_is_past),
+    };
+    return cmocka_run_group_tests_name("unit_restamp", tests, NULL, NULL);
+}
