@@ -10,6 +10,7 @@
 #include "client/fields.h"
 #include "client/layers.h"
 #include "client/query.h"
+#include "client/statements.h"
 #include "client/typed.h"
 #include "proto/err.h"
 #include "proto/schema.h"
@@ -119,12 +120,23 @@ static touched *add_record(lp_txn *t, const lp_id *id, uint32_t kind) {
     return rec;
 }
 
+/* The read ends at once: left at its row it would hold a snapshot, and once another process has written, a transaction cannot
+ * begin on an old one (SQLITE_BUSY_SNAPSHOT). */
+static lp_err load_kind(replica *r, const lp_id *id, uint32_t *kind_out, lp_error *error) {
+    replica_row row;
+    lp_err err = replica_load(r, id, &row, error);
+    if (!err)
+        *kind_out = row.kind;
+    statement(r, STATEMENT_ROW_BY_ID, NULL);
+    return err;
+}
+
 /* The record, from the transaction or the replica. */
 static lp_err require_record(lp_txn *t, const lp_id *id, touched **rec_out, lp_error *error) {
     touched *rec = find_record(t, id);
-    replica_row row;
+    uint32_t kind = 0;
     if (!rec) {
-        lp_err err = replica_load(t->replica, id, &row, error);
+        lp_err err = load_kind(t->replica, id, &kind, error);
         if (err == LP_NOT_FOUND) {
             char text[LP_ID_TEXT_BYTES];
             lp_id_format(id, text);
@@ -132,7 +144,7 @@ static lp_err require_record(lp_txn *t, const lp_id *id, touched **rec_out, lp_e
         }
         if (err)
             return err;
-        rec = add_record(t, id, row.kind);
+        rec = add_record(t, id, kind);
     }
     *rec_out = rec;
     return rec ? LP_OK : err_plain(error, LP_NOMEM);
@@ -145,12 +157,12 @@ lp_err txn_create(lp_txn *t, const char *kind, const lp_id *id, lp_id *id_out, l
     if (info->scope == SCOPE_SETUP || info->number == KIND_CONFLICT)
         return err_set(error, LP_INVALID, "records of kind %s are made by the server only", kind);
     lp_id made = id ? *id : id_new(t->replica->env, replica_now_ms(t->replica));
-    replica_row row;
-    lp_err err = replica_load(t->replica, &made, &row, error);
+    uint32_t stored_kind = 0;
+    lp_err err = load_kind(t->replica, &made, &stored_kind, error);
     if (err && err != LP_NOT_FOUND)
         return err;
     touched *rec = find_record(t, &made);
-    uint32_t present = rec ? rec->kind : err ? info->number : row.kind;
+    uint32_t present = rec ? rec->kind : err ? info->number : stored_kind;
     if (present != info->number)
         return err_set(error, LP_INVALID, "the id is taken by a record of another kind");
     if (!rec && !add_record(t, &made, info->number))
