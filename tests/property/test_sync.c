@@ -63,6 +63,20 @@ static void force_refusal(world *w, uint32_t who) {
     buf_fini(&value);
 }
 
+/* More than a page and a batch take. */
+static void make_bulk(world *w) {
+    static char text[32001];
+    buf value = {0};
+    memset(text, 'x', sizeof text);
+    wire_put_text(&value, span_of(text, sizeof text - 1));
+    while (w->record_count < 20) {
+        uint32_t who = (uint32_t)prop_below(&w->random, w->options.devices);
+        uint32_t made = world_make_lead(w, who, "bulk");
+        world_force(w, who, &w->records[made], LEAD_NEED, buf_span(&value));
+    }
+    buf_fini(&value);
+}
+
 static void play(world *w, uint32_t troubles) {
     prop *p = &w->random;
     uint32_t who = (uint32_t)prop_below(p, w->options.devices);
@@ -97,6 +111,8 @@ static void run_schedule(uint64_t seed, const store_ops *engine) {
                              .seed = seed,
                              .name = "property_sync"};
     world *w = world_new(&options);
+    if (prop_chance(&p, 5))
+        make_bulk(w);
     w->faults = draw_faults(w, troubles);
     for (uint32_t i = 0; (troubles & TROUBLE_CLOCKS) && i < options.devices; i++)
         w->devices[i].wall_offset_ms = prop_chance(&p, 60) ? prop_between(&p, -7200000, 7200000) : 0;

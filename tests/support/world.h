@@ -30,7 +30,7 @@
 
 #define WORLD_DEVICES_MAX 6
 #define WORLD_LINKS_MAX 64
-#define WORLD_RECORDS_MAX 12
+#define WORLD_RECORDS_MAX 32
 #define WORLD_START_MS INT64_C(1795000000000)
 #define WORLD_TRACE_LINES 60
 
@@ -224,7 +224,7 @@ void world_act(world *w, uint32_t who);
 uint32_t world_make_lead(world *w, uint32_t who, const char *name);
 /** Sets a text field ("company", "answers.size"); NULL clears. */
 void world_set(world *w, uint32_t who, uint32_t record, const char *field, const char *text);
-/** Writes past the library's own checks, as a program of another version might. The server is expected to refuse. */
+/** Writes one value past the library's own checks and the ledger, as a program of another version might. */
 void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
 /** The visible text of a field in `text_out`, "" if empty. */
 const char *world_text(world *w, uint32_t who, uint32_t record, const char *field, char text_out[256]);

@@ -148,6 +148,10 @@ world_parcel *world_take_parcel(world *w, int64_t until_ms) {
 }
 
 void world_catch(world *w, world_parcel *p) {
+    if (w->links[p->link].client_gone) {
+        world_parcel_free(p);
+        return;
+    }
     world_parcel **at = &w->links[p->link].caught;
     while (*at)
         at = &(*at)->next;

@@ -17,6 +17,8 @@ static const char *const lead_fields[] = {"full_name", "company",      "notes", 
                                           "city",      "answers.size", "answers.wish", "social.wechat"};
 static const char *const touch_fields[] = {"text", "by"};
 
+#define RECORDS_DRAWN_MAX 12 /* few records: everything collides */
+
 /* ---- the ledger ---- */
 
 static bool same_register(const world_typed *a, const world_typed *b) {
@@ -219,7 +221,7 @@ void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field
     if (!err)
         err = replica_commit(r, &error);
     world_expect(w, !err, "force: %s", error.message);
-    world_note(w, "device %u saves what must be refused", who);
+    world_note(w, "device %u saves field %u unchecked", who, field);
     world_device_work(&w->devices[who]);
 }
 
@@ -341,7 +343,7 @@ void world_act(world *w, uint32_t who) {
     draft dr = {.count = 0};
     lp_txn *t = begin(w, who);
     uint32_t made_before = w->record_count;
-    bool create = w->record_count < 3 || (w->record_count < WORLD_RECORDS_MAX && prop_chance(&w->random, 15));
+    bool create = w->record_count < 3 || (w->record_count < RECORDS_DRAWN_MAX && prop_chance(&w->random, 15));
     if (create) {
         char text[32];
         bool lead = w->record_count < 2 || prop_chance(&w->random, 70);
