@@ -128,7 +128,7 @@ static void batches_end_in_good_time_and_keep_the_order(void **state) {
     (void)state;
     memset(text, 'x', sizeof text - 1);
     rig_open(&r, true);
-    for (int i = 0; i < 40; i++) {
+    for (size_t i = 0; i < 2 * OUTBOX_BATCH_BYTES / sizeof text + 3; i++) {
         lp_id id = rig_make_lead(&r, "Li Wei");
         rig_set(&r, &id, "notes", text);
     }
