@@ -27,7 +27,8 @@ typedef struct parser {
 } parser;
 
 const char *lp_filter_help(void) {
-    return "FIELD=VALUE    equal, without regard to case and width (codes such as source: to the letter); FIELD!=VALUE not equal\n"
+    return "FIELD=VALUE    equal, without regard to case and width (codes such as source: to the letter); FIELD!=VALUE "
+           "not equal\n"
            "FIELD~VALUE    contains\n"
            "FIELD<VALUE    less; also <= > >= (numbers, times, text)\n"
            "FIELD=         empty; FIELD!= not empty\n"
@@ -144,7 +145,7 @@ static lp_err take_value(parser *p, bool spaced, buf *value_out) {
 static lp_err parse_term(parser *p) {
     buf name = {0}, value = {0};
     operand field = {0};
-    comparison how;
+    comparison how = CMP_EQUAL;
     if (++p->terms > FILTER_TERMS_MAX)
         return err_set(p->error, LP_INVALID, "the filter has more than %d terms; make it shorter", FILTER_TERMS_MAX);
     lp_err code = take_name(p, &name);

@@ -240,8 +240,8 @@ static lp_err fill(replica *r, lp_log *log, int64_t rid, lp_error *error) {
 }
 
 lp_err history_list(replica *r, const lp_id *id, lp_log **log_out, lp_error *error) {
-    int64_t rid;
-    uint32_t kind;
+    int64_t rid = 0;
+    uint32_t kind = 0;
     *log_out = NULL;
     lp_err code = find(r, id, &rid, &kind, error);
     if (code != LP_OK)

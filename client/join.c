@@ -50,8 +50,11 @@ static lp_err put_identity(replica *r, const message *m, lp_error *error) {
     const struct {
         const char *key;
         span value;
-    } texts[] = {{"pool.id", m->pool},         {"pool.name", m->pool_name}, {"staff.id", m->staff},
-                 {"staff.name", m->staff_name}, {"role", m->role}};
+    } texts[] = {{"pool.id", m->pool},
+                 {"pool.name", m->pool_name},
+                 {"staff.id", m->staff},
+                 {"staff.name", m->staff_name},
+                 {"role", m->role}};
     lp_err err = replica_meta_put_int(r, "device.number", (int64_t)m->device, error);
     for (size_t i = 0; !err && i < sizeof texts / sizeof texts[0]; i++)
         err = replica_meta_put(r, texts[i].key, texts[i].value, error);

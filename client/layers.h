@@ -15,14 +15,14 @@
 
 /** A record with both layers in memory. Zero-initialise; layers_close frees. */
 typedef struct layers {
-    int64_t rid;   /**< 0: not stored yet */
+    int64_t rid; /**< 0: not stored yet */
     bool unsent;
-    bool layered;  /**< `server` differs in kind from visible: something is unacked */
+    bool layered; /**< `server` differs in kind from visible: something is unacked */
     record visible;
-    record server; /**< meaningful only if layered, or opened by rid */
+    record server;     /**< meaningful only if layered, or opened by rid */
     span body, stamps; /**< the visible layer as it was loaded */
-    buf bytes;     /**< what both borrow from */
-    buf unacked;   /**< and what settling added to visible */
+    buf bytes;         /**< what both borrow from */
+    buf unacked;       /**< and what settling added to visible */
 } layers;
 
 /** Loads the record `id` into `l`; a record that is not stored comes out empty, of `kind`. */

@@ -70,14 +70,15 @@ lp_err lp_open(const char *path, lp_replica **replica_out, lp_error *error) {
         return err;
     if (r->core->clock.author == 0) {
         lp_close(r);
-        return err_set(error, LP_NOT_FOUND, "the replica at %s has not joined a pool; join with an invitation first", path);
+        return err_set(error, LP_NOT_FOUND, "the replica at %s has not joined a pool; join with an invitation first",
+                       path);
     }
     *replica_out = r;
     return LP_OK;
 }
 
-lp_err lp_join(const char *path, const char *invitation, const char *label, int32_t timeout_ms, lp_replica **replica_out,
-               lp_error *error) {
+lp_err lp_join(const char *path, const char *invitation, const char *label, int32_t timeout_ms,
+               lp_replica **replica_out, lp_error *error) {
     invite inv;
     lp_replica *r;
     char host_name[64];
@@ -92,7 +93,8 @@ lp_err lp_join(const char *path, const char *invitation, const char *label, int3
         label = host_name;
     }
     if (r->core->clock.author)
-        err = err_set(error, LP_EXISTS, "the replica at %s belongs to a pool already; give another --replica to join a second one", path);
+        err = err_set(error, LP_EXISTS,
+                      "the replica at %s belongs to a pool already; give another --replica to join a second one", path);
     else
         err = loop_join(r->loop, inv.host, inv.port, inv.pin, inv.token, label, timeout_ms, error);
     if (err) {
@@ -260,8 +262,8 @@ lp_err lp_status_get(lp_replica *r, lp_status *status_out, lp_error *error) {
     lp_err err = replica_status(r->core, status_out, error);
     loop_status(r->loop, status_out);
     if (!err && contact_load(r->core, &where, NULL) == LP_OK)
-        snprintf(status_out->server, sizeof status_out->server, strchr(where.host, ':') ? "[%s]:%u" : "%s:%u", where.host,
-                 where.port);
+        snprintf(status_out->server, sizeof status_out->server, strchr(where.host, ':') ? "[%s]:%u" : "%s:%u",
+                 where.host, where.port);
     pthread_mutex_unlock(&r->mutex);
     status_out->disk_free_bytes = os_disk_free(r->path);
     return err;

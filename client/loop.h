@@ -19,7 +19,8 @@ lp_err loop_new(replica *r, pthread_mutex_t *mutex, loop_notify_fn notify, void 
 void loop_free(loop *l); /**< stops it first */
 
 /** Joins: sends the request made by client_join_request to `invite` and takes the answer. The caller does not hold the mutex. */
-lp_err loop_join(loop *l, const char *host, uint16_t port, const uint8_t pin[32], const uint8_t token[16], const char *label, int32_t timeout_ms, lp_error *error);
+lp_err loop_join(loop *l, const char *host, uint16_t port, const uint8_t pin[32], const uint8_t token[16],
+                 const char *label, int32_t timeout_ms, lp_error *error);
 
 /** lp_sync, lp_sync_start, lp_sync_stop. The caller does not hold the mutex. */
 lp_err loop_sync(loop *l, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error);

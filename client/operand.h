@@ -6,13 +6,21 @@
 #include "client/filter.h"
 #include "proto/schema.h"
 
-typedef enum comparison { CMP_EQUAL, CMP_NOT_EQUAL, CMP_LESS, CMP_AT_MOST, CMP_GREATER, CMP_AT_LEAST, CMP_CONTAINS } comparison;
+typedef enum comparison {
+    CMP_EQUAL,
+    CMP_NOT_EQUAL,
+    CMP_LESS,
+    CMP_AT_MOST,
+    CMP_GREATER,
+    CMP_AT_LEAST,
+    CMP_CONTAINS
+} comparison;
 
 typedef struct operand {
-    char name[48];   /**< for messages */
+    char name[48]; /**< for messages */
     field_type type;
-    bool whole_map;  /**< a map field without a key: it can only be empty or not */
-    buf sql;         /**< the expression; may occur several times in the clause */
+    bool whole_map; /**< a map field without a key: it can only be empty or not */
+    buf sql;        /**< the expression; may occur several times in the clause */
 } operand;
 
 /** Finds the operand called `name`; a key in it is bound in `c`. operand_fini it also after an error. Errors: LP_INVALID, LP_NOMEM. */

@@ -96,7 +96,7 @@ static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint
             rest_count++;
         }
     }
-    lp_err err = from.failed  ? err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor")
+    lp_err err = from.failed   ? err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor")
                  : rest.failed ? err_plain(error, LP_NOMEM)
                  : taken       ? shrink(r, oseq, rest_count, buf_span(&rest), error)
                                : LP_OK;
@@ -154,8 +154,8 @@ static wire_reader open_entry(const entries *e, uint32_t index) {
     return wire_open(span_of(e->bytes->data + e->list[index].offset, e->list[index].size));
 }
 
-lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void *ctx, const reg *change, lp_error *error),
-                   void *ctx, lp_error *error) {
+lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out,
+                   lp_err (*each)(void *ctx, const reg *change, lp_error *error), void *ctx, lp_error *error) {
     entries e = {.bytes = bytes_out};
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_OF, error);
     if (!s)
@@ -327,7 +327,8 @@ static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reas
     sqlite3_bind_int64(s, 1, rid);
     bind_stamp(s, 2, change->stamp);
     sqlite3_bind_int64(s, 3, change->field);
-    sqlite3_bind_text(s, 4, change->key.size ? (const char *)change->key.data : "", (int)change->key.size, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, change->key.size ? (const char *)change->key.data : "", (int)change->key.size,
+                      SQLITE_STATIC);
     bind_span(s, 5, change->value);
     sqlite3_bind_text(s, 6, reason.size ? (const char *)reason.data : "", (int)reason.size, SQLITE_STATIC);
     sqlite3_bind_int64(s, 7, replica_now_ms(r));

@@ -26,8 +26,8 @@ lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp
 
 /** Calls `each` for every change the outbox holds of a record, oldest first. Keys and values borrow from `bytes_out`, which has to be
  *  empty and must then outlive them. */
-lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out, lp_err (*each)(void *ctx, const reg *change, lp_error *error),
-                   void *ctx, lp_error *error);
+lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out,
+                   lp_err (*each)(void *ctx, const reg *change, lp_error *error), void *ctx, lp_error *error);
 
 /** Freezes the next entries as a batch; *number_out is 0 if there are none. */
 lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error);

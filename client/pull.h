@@ -7,11 +7,11 @@
 
 /** What a page brought. */
 typedef struct pull_outcome {
-    uint64_t changes;  /**< in the page */
-    uint32_t records;  /**< whose visible value changed */
-    lp_id record;      /**< the last of them */
-    bool compared;     /**< a page ended a scope, at this replica's cursor: digests were compared */
-    bool diverged;     /**< the server's digest at the page's end is not this replica's */
+    uint64_t changes; /**< in the page */
+    uint32_t records; /**< whose visible value changed */
+    lp_id record;     /**< the last of them */
+    bool compared;    /**< a page ended a scope, at this replica's cursor: digests were compared */
+    bool diverged;    /**< the server's digest at the page's end is not this replica's */
 } pull_outcome;
 
 /** Applies one page, in the caller's write transaction. Errors: LP_PROTOCOL, those of the replica. */

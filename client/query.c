@@ -37,7 +37,8 @@ static lp_err append_where(clause *c, const lp_query *query, uint32_t kind, lp_e
     if (code != LP_OK)
         return code;
     /* A record whose every field was refused is a row without a body, kept for what lp_refused shows. */
-    clause_append(c, query->deleted ? " AND record.body <> x'' AND (" : " AND record.deleted = 0 AND record.body <> x'' AND (");
+    clause_append(c, query->deleted ? " AND record.body <> x'' AND ("
+                                    : " AND record.deleted = 0 AND record.body <> x'' AND (");
     code = filter_append(c, kind, query->filter, error);
     clause_append(c, ")");
     return code;

@@ -45,24 +45,26 @@ static lp_err run_sql(replica *r, const char *sql, const char *what, lp_error *e
 
 /* ---- schema ---- */
 
-static const char schema_sql[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-                                 "CREATE TABLE outbox(oseq INTEGER PRIMARY KEY AUTOINCREMENT, rid INTEGER NOT NULL, stamp BLOB NOT NULL,"
-                                 " base BLOB NOT NULL, skew_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
-                                 " count INTEGER NOT NULL, body BLOB NOT NULL);"
-                                 "CREATE INDEX outbox_rid ON outbox(rid);"
-                                 "CREATE TABLE batch(number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);"
-                                 "CREATE TABLE refused(rid INTEGER NOT NULL, stamp BLOB NOT NULL, field INTEGER NOT NULL,"
-                                 " key TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);"
-                                 "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL);"
-                                 "CREATE INDEX past_rid ON past(rid);"
-                                 "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);";
+static const char schema_sql[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE outbox(oseq INTEGER PRIMARY KEY AUTOINCREMENT, rid INTEGER NOT NULL, stamp BLOB NOT NULL,"
+    " base BLOB NOT NULL, skew_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+    " count INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX outbox_rid ON outbox(rid);"
+    "CREATE TABLE batch(number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);"
+    "CREATE TABLE refused(rid INTEGER NOT NULL, stamp BLOB NOT NULL, field INTEGER NOT NULL,"
+    " key TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);"
+    "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX past_rid ON past(rid);"
+    "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);";
 
 static void put_record_table(buf *sql) {
     const char *type;
     char text[80];
-    buf_append_span(sql, span_text("CREATE TABLE record(rid INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL,"
-                                   " deleted INTEGER NOT NULL, unsent INTEGER NOT NULL, body BLOB NOT NULL, stamps BLOB NOT NULL,"
-                                   " server_body BLOB, server_stamps BLOB"));
+    buf_append_span(
+        sql, span_text("CREATE TABLE record(rid INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL,"
+                       " deleted INTEGER NOT NULL, unsent INTEGER NOT NULL, body BLOB NOT NULL, stamps BLOB NOT NULL,"
+                       " server_body BLOB, server_stamps BLOB"));
     for (uint32_t i = 0; fields_column(i, &type); i++) {
         sqlite3_snprintf(sizeof text, text, ", %s %s", fields_column(i, &type), type);
         buf_append_span(sql, span_text(text));
@@ -109,8 +111,8 @@ static lp_err migrate(replica *r, bool create, lp_error *error) {
     if (!create)
         return err_set(error, LP_NOT_FOUND, "the replica is empty; join with an invitation first");
     char stamp_sql[96];
-    sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID,
-                     SCHEMA_VERSION);
+    sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+                     APPLICATION_ID, SCHEMA_VERSION);
     lp_err err = run_sql(r, "BEGIN IMMEDIATE", "open the replica", error);
     if (!err)
         err = create_tables(r, error);
@@ -144,10 +146,11 @@ static lp_err open_database(replica *r, const char *path, bool create, lp_error 
     sqlite3_busy_timeout(r->db, BUSY_MS);
     sqlite3_extended_result_codes(r->db, 1);
     sqlite3_wal_hook(r->db, note_wal, r);
-    lp_err err = run_sql(r,
-                         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                         "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
-                         "open the replica", error);
+    lp_err err =
+        run_sql(r,
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
+                "open the replica", error);
     return err ? err : search_register(r->db, error);
 }
 
@@ -237,7 +240,9 @@ static lp_err read_shared(replica *r, lp_error *error) {
                                       : !err && digest_unpack(buf_span(&value), &r->digests[scope]);
         buf_fini(&value);
         if (!ok)
-            return err && err != LP_NOT_FOUND ? err : err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
+            return err && err != LP_NOT_FOUND
+                       ? err
+                       : err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
     }
     return LP_OK;
 }

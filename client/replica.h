@@ -44,14 +44,14 @@ typedef struct replica {
     struct statements *statements;
     const struct field_layout *layout; /**< which column each field is kept in */
     digester *digester;
-    hlc clock;               /**< author = device number */
-    uint64_t seen;           /**< greatest hybrid time of a stamp from elsewhere: what no own stamp may fall below */
+    hlc clock;     /**< author = device number */
+    uint64_t seen; /**< greatest hybrid time of a stamp from elsewhere: what no own stamp may fall below */
     lp_id pool;
     lp_id person;
-    digest digests[3];       /**< of the server layer by scope_class, as of the open transaction */
-    bool writing;            /**< a write transaction is open */
-    int wal_pages;           /**< size of the WAL after the last commit */
-    bool touched;            /**< clock or digests changed in it */
+    digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
+    bool writing;      /**< a write transaction is open */
+    int wal_pages;     /**< size of the WAL after the last commit */
+    bool touched;      /**< clock or digests changed in it */
 } replica;
 
 /** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */

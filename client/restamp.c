@@ -118,9 +118,9 @@ typedef struct shift {
 /* The stamp moved as a whole, count and all, so that moving by nothing changes nothing. */
 static stamp moved_stamp(stamp old, const shift *by, uint64_t least) {
     int64_t ms = stamp_ms(old) + by->delta_ms;
-    uint64_t time = ms < 0              ? 0
+    uint64_t time = ms < 0            ? 0
                     : ms > by->now_ms ? (uint64_t)by->now_ms << 16
-                                        : (uint64_t)ms << 16 | (old.time & 0xffff);
+                                      : (uint64_t)ms << 16 | (old.time & 0xffff);
     return (stamp){time > least ? time : least + 1, old.author};
 }
 

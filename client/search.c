@@ -159,7 +159,7 @@ static lp_err next_waiting(indexer *x, int64_t *rid_out, bool *none_out, lp_erro
 }
 
 static lp_err index_waiting(indexer *x, uint32_t max_records, bool *done_out, lp_error *error) {
-    int64_t rid;
+    int64_t rid = 0;
     for (uint32_t count = 0;; count++) {
         lp_err code = next_waiting(x, &rid, done_out, error);
         if (code != LP_OK || *done_out || (max_records && count == max_records))

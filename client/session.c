@@ -33,20 +33,20 @@ struct client_session {
     replica *replica;
     lp_state state;
     bool keep;
-    bool welcomed;      /* on this connection */
-    bool pulled;        /* every scope was read to its end since the last push */
-    uint32_t clocks;    /* corrections since something was exchanged */
-    bool diverged;      /* in sync, yet the digests differ */
-    bool progressed;    /* on this connection something was exchanged */
+    bool welcomed;   /* on this connection */
+    bool pulled;     /* every scope was read to its end since the last push */
+    uint32_t clocks; /* corrections since something was exchanged */
+    bool diverged;   /* in sync, yet the digests differ */
+    bool progressed; /* on this connection something was exchanged */
     uint32_t next_id;
-    uint64_t sent;      /* highest batch sent on this connection */
+    uint64_t sent; /* highest batch sent on this connection */
     request requests[REQUESTS_MAX];
-    uint32_t failures;  /* in a row */
+    uint32_t failures; /* in a row */
     int64_t deadline_ms;
     int64_t next_attempt_ms;
-    int64_t hello_ms;   /* when the last hello was sent, in boot time */
-    int64_t lead_ms;    /* how long a hello takes to arrive, as far as is known on this connection */
-    int64_t best_ms;    /* shortest round trip of a clock correction on this connection; 0: none */
+    int64_t hello_ms; /* when the last hello was sent, in boot time */
+    int64_t lead_ms;  /* how long a hello takes to arrive, as far as is known on this connection */
+    int64_t best_ms;  /* shortest round trip of a clock correction on this connection; 0: none */
     uint8_t binding[64];
     size_t binding_size;
     char reason[LP_ERROR_MESSAGE_BYTES];
@@ -556,7 +556,8 @@ static lp_err read_ahead(client_session *s, client_actions *actions, span pages,
     return err;
 }
 
-static void report(client_session *s, client_actions *actions, const outbox_outcome *pushed, const pull_outcome *pulled) {
+static void report(client_session *s, client_actions *actions, const outbox_outcome *pushed,
+                   const pull_outcome *pulled) {
     s->result.pushed += pushed->pushed;
     s->result.lost += pushed->lost;
     s->result.refused += pushed->refused;
@@ -638,8 +639,10 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
         on_synced(s, actions, done, &m);
         break;
     case MSG_BUSY:
-        err_set(&error, LP_BUSY, "the server is busy: %.*s", (int)m.reason.size, m.reason.size ? (const char *)m.reason.data : "");
-        retry(s, actions, LP_BUSY, error.message, m.retry_ms < CLIENT_BACKOFF_MAX_MS ? (int64_t)m.retry_ms : CLIENT_BACKOFF_MAX_MS);
+        err_set(&error, LP_BUSY, "the server is busy: %.*s", (int)m.reason.size,
+                m.reason.size ? (const char *)m.reason.data : "");
+        retry(s, actions, LP_BUSY, error.message,
+              m.retry_ms < CLIENT_BACKOFF_MAX_MS ? (int64_t)m.retry_ms : CLIENT_BACKOFF_MAX_MS);
         break;
     case MSG_REFUSED:
     case MSG_ERROR:

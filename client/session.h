@@ -21,8 +21,9 @@
 #include "client/replica.h"
 
 #define CLIENT_WINDOW 4
-#define CLIENT_WAIT_MS 25000       /**< a parked wait is renewed after this: below every middlebox's idle limit */
-#define CLIENT_ANSWER_MS 30000     /**< without any byte from the server for this long while an answer is due, the connection is dead */
+#define CLIENT_WAIT_MS 25000 /**< a parked wait is renewed after this: below every middlebox's idle limit */
+#define CLIENT_ANSWER_MS                                                                                               \
+    30000 /**< without any byte from the server for this long while an answer is due, the connection is dead */
 #define CLIENT_CONNECT_MS 15000
 #define CLIENT_BACKOFF_MIN_MS 1000
 #define CLIENT_BACKOFF_MAX_MS 300000
@@ -31,13 +32,13 @@
 typedef struct client_session client_session;
 
 typedef enum client_event_kind {
-    CLIENT_START,    /**< get in sync; `keep` says whether to stay so */
-    CLIENT_STOP,     /**< the person or the time limit ends it */
-    CLIENT_OPEN,     /**< the channel is open; `bytes` is its binding */
-    CLIENT_MESSAGE,  /**< `id`, `bytes` */
-    CLIENT_LOST,     /**< the connection failed or could not be made; `error` */
-    CLIENT_WORK,     /**< something was written to the replica */
-    CLIENT_TICK,     /**< client_deadline_ms has come */
+    CLIENT_START,   /**< get in sync; `keep` says whether to stay so */
+    CLIENT_STOP,    /**< the person or the time limit ends it */
+    CLIENT_OPEN,    /**< the channel is open; `bytes` is its binding */
+    CLIENT_MESSAGE, /**< `id`, `bytes` */
+    CLIENT_LOST,    /**< the connection failed or could not be made; `error` */
+    CLIENT_WORK,    /**< something was written to the replica */
+    CLIENT_TICK,    /**< client_deadline_ms has come */
 } client_event_kind;
 
 typedef struct client_event {
@@ -82,7 +83,7 @@ void client_alive(client_session *s);
 /** When CLIENT_TICK is wanted, in env->boot_ms time; INT64_MAX: not at all. */
 int64_t client_deadline_ms(const client_session *s);
 lp_state client_state(const client_session *s);
-const char *client_reason(const client_session *s); /**< why not in sync; "" if it is */
+const char *client_reason(const client_session *s);      /**< why not in sync; "" if it is */
 int64_t client_next_attempt_ms(const client_session *s); /**< UTC ms by the device's clock; 0: none planned */
 /** Counters since the last CLIENT_START; bytes_up and bytes_down are the shell's. */
 void client_result(const client_session *s, lp_sync_result *result_out);

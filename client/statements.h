@@ -13,7 +13,8 @@
     S(ROW_SETTLED, "UPDATE record SET unsent = 0, server_body = NULL, server_stamps = NULL WHERE rid = ?1")            \
     S(UNINDEXED, "INSERT OR IGNORE INTO unindexed(rid) VALUES(?1)")                                                    \
     S(PAST, "INSERT INTO past(rid, stamp, body) VALUES(?1, ?2, ?3)")                                                   \
-    S(OUTBOX_ADD, "INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    S(OUTBOX_ADD,                                                                                                      \
+      "INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")        \
     S(OUTBOX_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 ORDER BY oseq")                     \
     S(OUTBOX_HOLDS, "SELECT 1 FROM outbox WHERE rid = ?1 LIMIT 1")                                                     \
     S(OUTBOX_UNFROZEN_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2")            \
@@ -31,17 +32,18 @@
     S(BATCH_DROP, "DELETE FROM batch WHERE number = ?1")                                                               \
     S(BATCH_DROP_ABOVE, "DELETE FROM batch WHERE number > ?1")                                                         \
     S(BATCH_LAST, "SELECT coalesce(max(last), 0) FROM batch")                                                          \
-    S(REFUSED_ADD, "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    S(REFUSED_ADD,                                                                                                     \
+      "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")          \
     S(COUNT_UNSENT, "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0) FROM outbox")                           \
     S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
-    S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                                       \
+    S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                       \
     S(COUNT_CONFLICTS, "SELECT count(*) FROM record WHERE kind = 5 AND deleted = 0 AND c_resolved IS NOT 1")
 
 typedef enum statement_name {
 #define S(NAME, sql) STATEMENT_##NAME,
     STATEMENTS(S)
 #undef S
-    STATEMENT_ROW_ADD, /* generated: one parameter per column */
+        STATEMENT_ROW_ADD, /* generated: one parameter per column */
     STATEMENT_ROW_PUT,
     STATEMENT_COUNT
 } statement_name;
@@ -60,7 +62,8 @@ lp_err statement_row(replica *r, sqlite3_stmt *s, const char *what, lp_error *er
 /** The one integer of a query without parameters. */
 lp_err statement_int(replica *r, statement_name name, int64_t *value_out, lp_error *error);
 
-void bind_span(sqlite3_stmt *s, int parameter, span bytes); /**< as a blob, borrowed until reset; empty is a zero-length blob */
+void bind_span(sqlite3_stmt *s, int parameter,
+               span bytes); /**< as a blob, borrowed until reset; empty is a zero-length blob */
 void bind_stamp(sqlite3_stmt *s, int parameter, stamp value); /**< as 12 bytes, copied */
 span column_span(sqlite3_stmt *s, int column);
 stamp column_stamp(sqlite3_stmt *s, int column); /**< none unless 12 bytes */

@@ -20,7 +20,7 @@
 
 typedef struct item {
     uint32_t field;
-    uint32_t next; /* of the same record; NONE at the end */
+    uint32_t next;                           /* of the same record; NONE at the end */
     size_t key, key_size, value, value_size; /* in `bytes` */
 } item;
 
@@ -205,7 +205,8 @@ static lp_err check_value(const touched *rec, const field_ref *ref, span value, 
     if (ref->info && (ref->info->flags & FIELD_SERVER))
         return err_set(error, LP_INVALID, "%s is written by the server only", ref->info->name);
     if (wire_scan(value, error))
-        return err_set(error, LP_INVALID, "the value of %s is not UTF-8 text, or holds NUL or a number that is not finite",
+        return err_set(error, LP_INVALID,
+                       "the value of %s is not UTF-8 text, or holds NUL or a number that is not finite",
                        ref->info ? ref->info->name : "the field");
     return schema_check(rec->kind, ref->number, ref->key, value, error);
 }

@@ -33,7 +33,8 @@ typedef struct message {
     uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms;
     int64_t now_ms;
     bool more;
-    span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch, scopes;
+    span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,
+        scopes;
     span changes, cursors, verdicts, pages, reason, verb, arguments, result;
 } message;
 

@@ -293,8 +293,9 @@ lp_err auth_join(pool *p, const message *join, device *device_out, lp_error *err
 lp_err auth_hello(const device *d, const message *hello, span binding, lp_error *error) {
     buf bytes = {0};
     message_hello_signed(hello, binding, &bytes);
-    bool ok = !bytes.failed && crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes),
-                                             hello->signature);
+    bool ok = !bytes.failed &&
+              crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes), hello->signature);
     buf_fini(&bytes);
-    return ok ? LP_OK : err_set(error, LP_REFUSED, "the device could not prove who it is; join again with a new invitation");
+    return ok ? LP_OK
+              : err_set(error, LP_REFUSED, "the device could not prove who it is; join again with a new invitation");
 }

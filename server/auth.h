@@ -18,8 +18,8 @@ typedef struct device {
     char label[STAFF_NAME_BYTES];
     uint8_t public_key[32];
     uint8_t install[16];
-    uint64_t batch;       /**< highest batch number applied */
-    uint64_t fence;       /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
+    uint64_t batch; /**< highest batch number applied */
+    uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;
 
 /** Makes a one-time invitation for a person (made known to the pool if new). In a writer's transaction. `token_out` leaves the server

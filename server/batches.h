@@ -10,9 +10,9 @@
 #define BATCHES_KEPT 16 /**< per device: more than can be in flight */
 
 typedef enum batch_state {
-    BATCH_NEW,     /**< above everything this device has sent */
-    BATCH_KNOWN,   /**< applied before: `verdicts` are the answer */
-    BATCH_CLONED,  /**< the number was used for something else */
+    BATCH_NEW,    /**< above everything this device has sent */
+    BATCH_KNOWN,  /**< applied before: `verdicts` are the answer */
+    BATCH_CLONED, /**< the number was used for something else */
 } batch_state;
 
 /** What is known of a batch; `high` is the device's highest number. Known verdicts are appended to `verdicts_out`. In a transaction. */

@@ -100,7 +100,8 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         return err_set(error, LP_BUSY, "the batch before this one has not been applied");
     err = batches_find(p, d.number, request.batch, d.batch, hash, &state, &verdicts, error);
     if (!err && state == BATCH_CLONED)
-        err = err_set(error, LP_CLONED, "batch %llu of this device came with another content before: a copy of the replica is in use",
+        err = err_set(error, LP_CLONED,
+                      "batch %llu of this device came with another content before: a copy of the replica is in use",
                       (unsigned long long)request.batch);
     if (!err && state == BATCH_NEW) {
         err = apply_batch(p, &request, &d, &verdicts, error);
@@ -111,10 +112,8 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
             err = auth_device_save(p, &d, error);
     }
     if (!err) {
-        message answer = {.number = MSG_SYNCED,
-                          .batch = request.batch,
-                          .verdicts = buf_span(&verdicts),
-                          .now_ms = pool_now_ms(p)};
+        message answer = {
+            .number = MSG_SYNCED, .batch = request.batch, .verdicts = buf_span(&verdicts), .now_ms = pool_now_ms(p)};
         err = message_encode(&answer, &j->answer, error);
     }
     buf_fini(&verdicts);

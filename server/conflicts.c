@@ -189,8 +189,8 @@ static lp_err write_conflict(pool *p, uint32_t kind, const lp_id *record_id, con
     return err;
 }
 
-lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person, uint64_t *work,
-                      lp_error *error) {
+lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person,
+                      uint64_t *work, lp_error *error) {
     search s = {.changes = changes, .change_count = count, .person = person};
     lp_err err = p->store->ops->history(p->store, &rec->id, look, &s, error);
     if (!err && (s.failed || s.bytes.failed))

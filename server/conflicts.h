@@ -11,7 +11,7 @@
 
 /** Compares changes that are about to be stored in `rec` (in ascending order of register, of one set) with the record's history and writes
  *  the conflict records that follow. In the committer's transaction, before the changes are appended. `work` grows by what it cost. */
-lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person, uint64_t *work,
-                      lp_error *error);
+lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person,
+                      uint64_t *work, lp_error *error);
 
 #endif

@@ -9,14 +9,14 @@
 #include "proto/page.h"
 #include "server/access.h"
 
-#define SET_BYTES 64                  /* of a set beside its registers: heads, id, indexes, its stamp */
-#define REG_BYTES 8                   /* of a register beside key and value */
+#define SET_BYTES 64 /* of a set beside its registers: heads, id, indexes, its stamp */
+#define REG_BYTES 8  /* of a register beside key and value */
 #define BEFORE_BYTES_MAX (64 * 1024)
 
 /* A page in the making. */
 typedef struct builder {
-    uint32_t reader; /* the device that reads */
-    uint64_t after;  /* its cursor */
+    uint32_t reader;  /* the device that reads */
+    uint64_t after;   /* its cursor */
     uint64_t since;   /* where the pull began: fields at or below it the device has */
     uint64_t reached; /* seq of the last row looked at */
     size_t budget_bytes;
@@ -134,8 +134,8 @@ static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class sc
     return err;
 }
 
-static lp_err build(pool *p, store_reader *reader, const device *d, const cursor *from, size_t budget_bytes,
-                    buf *out, bool *news_out, lp_error *error) {
+static lp_err build(pool *p, store_reader *reader, const device *d, const cursor *from, size_t budget_bytes, buf *out,
+                    bool *news_out, lp_error *error) {
     scope_class scope;
     store_counts counts;
     if (!access_scope(d, from->scope, &scope))
@@ -181,7 +181,7 @@ static bool names_twice(span cursors, uint32_t index, span scope) {
 
 lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
                   bool *news_out, lp_error *error) {
-    size_t budget = page_bytes == 0                     ? FEED_PAGE_BYTES
+    size_t budget = page_bytes == 0                    ? FEED_PAGE_BYTES
                     : page_bytes > FEED_PAGE_BYTES_MAX ? FEED_PAGE_BYTES_MAX
                                                        : (size_t)page_bytes;
     wire_reader r = wire_open(cursors);

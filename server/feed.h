@@ -4,8 +4,9 @@
 
 #include "server/auth.h"
 
-#define FEED_PAGE_BYTES 262144     /**< a page's size if the device does not say */
-#define FEED_PAGE_BYTES_MAX 655360 /**< what it may ask for. Only a record that is larger by itself goes above; with verdicts either fits a message */
+#define FEED_PAGE_BYTES 262144 /**< a page's size if the device does not say */
+#define FEED_PAGE_BYTES_MAX                                                                                            \
+    655360 /**< what it may ask for. Only a record that is larger by itself goes above; with verdicts either fits a message */
 
 /** Builds the pages for `cursors` (page.h) into `pages_out`, in the reader's present snapshot. Registers that the device wrote itself are
  *  left out: it has them. *news_out: some page holds changes or has more.

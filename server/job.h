@@ -6,25 +6,25 @@
 #include "proto/buf.h"
 
 typedef enum job_kind {
-    JOB_PUSH,    /**< one batch of a device */
-    JOB_JOIN,    /**< an invitation is used */
-    JOB_FENCE,   /**< the device's clock was off: batches up to `batch` are not applied any more; answered with CLOCK */
-    JOB_INVITE,  /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
+    JOB_PUSH,  /**< one batch of a device */
+    JOB_JOIN,  /**< an invitation is used */
+    JOB_FENCE, /**< the device's clock was off: batches up to `batch` are not applied any more; answered with CLOCK */
+    JOB_INVITE, /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
     JOB_BARRIER, /**< does nothing but wait for the commit of what came before */
 } job_kind;
 
 /** Ownership: the submitter owns a job and keeps it alive until `done` was called; `done` may free it. */
 typedef struct job {
     job_kind kind;
-    uint32_t device;  /**< PUSH: the author */
-    uint64_t batch;   /**< FENCE: the highest number the device may have sent */
+    uint32_t device;     /**< PUSH: the author */
+    uint64_t batch;      /**< FENCE: the highest number the device may have sent */
     uint32_t request_id; /**< the request this answers; the session's */
-    buf request;      /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE: an encoded CONTROL message */
-    lp_err result;    /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
+    buf request; /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE: an encoded CONTROL message */
+    lp_err result; /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
     lp_error error;
-    uint32_t retry_ms; /**< with LP_BUSY and friends: nothing was refused, try again */
-    buf answer;       /**< an encoded message: SYNCED without pages, JOINED, or CONTROLLED */
-    uint64_t seq;     /**< the pool's last seq after the commit */
+    uint32_t retry_ms;                        /**< with LP_BUSY and friends: nothing was refused, try again */
+    buf answer;                               /**< an encoded message: SYNCED without pages, JOINED, or CONTROLLED */
+    uint64_t seq;                             /**< the pool's last seq after the commit */
     void (*done)(void *ctx, struct job *job); /**< called once, after the commit, on the committer's thread */
     void *ctx;
     struct job *next; /**< the committer's */

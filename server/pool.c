@@ -27,7 +27,8 @@ static void put_pool_document(buf *out, const lp_id *id, const char *name, const
 lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error) {
     span text = span_text(name);
     if (text.size == 0 || text.size >= POOL_NAME_BYTES || !text_valid(text))
-        return err_set(error, LP_INVALID, "a pool's name is 1 to %d bytes of UTF-8; choose another", POOL_NAME_BYTES - 1);
+        return err_set(error, LP_INVALID, "a pool's name is 1 to %d bytes of UTF-8; choose another",
+                       POOL_NAME_BYTES - 1);
     int64_t now_ms = env->wall_ms(env->ctx);
     lp_id id = id_new(env, now_ms);
     uint8_t epoch[EPOCH_BYTES];
@@ -55,7 +56,8 @@ static bool take_pool_document(pool *p, span document) {
     span epoch = wire_bytes(&r);
     wire_i64(&r);
     span secret = wire_bytes(&r);
-    if (r.failed || !id_from_span(secret, &p->secret) || !id_from_span(id, &p->id) || name.size >= sizeof p->name || epoch.size != EPOCH_BYTES)
+    if (r.failed || !id_from_span(secret, &p->secret) || !id_from_span(id, &p->id) || name.size >= sizeof p->name ||
+        epoch.size != EPOCH_BYTES)
         return false;
     memcpy(p->name, name.data, name.size);
     memcpy(p->epoch, epoch.data, EPOCH_BYTES);
@@ -115,8 +117,9 @@ lp_err pool_save_digests(pool *p, lp_error *error) {
     }
     buf clock = {0};
     wire_put_u64(&clock, p->clock.last);
-    lp_err err = clock.failed ? err_plain(error, LP_NOMEM)
-                              : p->store->ops->put(p->store, STORE_META, SPAN_LITERAL("clock"), buf_span(&clock), error);
+    lp_err err = clock.failed
+                     ? err_plain(error, LP_NOMEM)
+                     : p->store->ops->put(p->store, STORE_META, SPAN_LITERAL("clock"), buf_span(&clock), error);
     buf_fini(&clock);
     return err;
 }
@@ -129,8 +132,9 @@ lp_err pool_scope_digest(store_reader *reader, scope_class scope, digest *digest
         return LP_OK;
     if (err)
         return err;
-    return digest_unpack(value, digest_out) ? LP_OK
-                                            : err_set(error, LP_CORRUPT, "a stored digest is damaged; run leadpoold verify");
+    return digest_unpack(value, digest_out)
+               ? LP_OK
+               : err_set(error, LP_CORRUPT, "a stored digest is damaged; run leadpoold verify");
 }
 
 lp_err pool_digest(store_reader *reader, digest *digest_out, lp_error *error) {

@@ -22,7 +22,7 @@ typedef struct pool {
 
     /* The writer's part: touched on the committer's thread only. */
     digester *digester;
-    hlc clock;                    /**< stamps of what the server itself writes */
+    hlc clock;                      /**< stamps of what the server itself writes */
     digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */
 } pool;
 

@@ -217,7 +217,8 @@ static void on_challenge(session *s, session_actions *actions, uint32_t id) {
 }
 
 static lp_err identify(session *s, store_reader *reader, const message *m, device *d, lp_error *error) {
-    lp_err err = m->device == 0 || m->device > UINT32_MAX ? LP_NOT_FOUND : auth_device(reader, (uint32_t)m->device, d, error);
+    lp_err err =
+        m->device == 0 || m->device > UINT32_MAX ? LP_NOT_FOUND : auth_device(reader, (uint32_t)m->device, d, error);
     if (err == LP_NOT_FOUND)
         return err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
     if (err)
@@ -226,9 +227,11 @@ static lp_err identify(session *s, store_reader *reader, const message *m, devic
     if (err)
         return err;
     if (!span_equal(m->install, span_of(d->install, sizeof d->install)))
-        return err_set(error, LP_CLONED, "this replica is a copy of another device's; join again with a new invitation");
+        return err_set(error, LP_CLONED,
+                       "this replica is a copy of another device's; join again with a new invitation");
     if (m->batch < d->batch)
-        return err_set(error, LP_CLONED, "this replica is older than what the server has of it; join again with a new invitation");
+        return err_set(error, LP_CLONED,
+                       "this replica is older than what the server has of it; join again with a new invitation");
     return LP_OK;
 }
 
@@ -466,7 +469,8 @@ static void on_message(session *s, store_reader *reader, session_actions *action
     case MSG_WAIT:
         break;
     default:
-        err_set(&error, LP_PROTOCOL, "the server has no answer to a %s message (number %u)", message_name(m.number), m.number);
+        err_set(&error, LP_PROTOCOL, "the server has no answer to a %s message (number %u)", message_name(m.number),
+                m.number);
         answer_error(s, actions, id, LP_PROTOCOL, &error, 0);
         return;
     }

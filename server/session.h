@@ -17,8 +17,8 @@
 #include "server/job.h"
 #include "server/pool.h"
 
-#define SESSION_WAITS_MAX 4    /**< parked waits of one session */
-#define SESSION_JOBS_MAX 8     /**< its jobs at the committer */
+#define SESSION_WAITS_MAX 4 /**< parked waits of one session */
+#define SESSION_JOBS_MAX 8  /**< its jobs at the committer */
 #define SESSION_ACTIONS_MAX 8
 
 typedef struct session session;
@@ -40,7 +40,7 @@ typedef struct session_event {
 typedef enum session_action_kind {
     SESSION_ANSWER, /**< send `answer` (then buf_fini it) under `id` */
     SESSION_COMMIT, /**< submit `job`; set its done and ctx first. If that fails, set job->result and error and step COMMITTED at once */
-    SESSION_CLOSE,  /**< close the connection once the answers are out */
+    SESSION_CLOSE, /**< close the connection once the answers are out */
 } session_action_kind;
 
 typedef struct session_action {

@@ -76,8 +76,8 @@ lp_err cli_resolve(cli *c, const char *kind, const char *text, lp_id *id_out, lp
     if (code)
         return code;
     if (found.count == 0)
-        return cli_fail(c, error, LP_NOT_FOUND, kind && strcmp(kind, "conflict") == 0 ? T_NO_SUCH_CONFLICT : T_NO_SUCH_ID,
-                        text, NULL);
+        return cli_fail(c, error, LP_NOT_FOUND,
+                        kind && strcmp(kind, "conflict") == 0 ? T_NO_SUCH_CONFLICT : T_NO_SUCH_ID, text, NULL);
     if (found.count > 1)
         return cli_fail(c, error, LP_INVALID, T_AMBIGUOUS_ID, text, found.names, NULL);
     *id_out = found.first;

@@ -40,8 +40,8 @@ lp_err lp_open(const char *path, lp_replica **replica_out, lp_error *error);
  *  with the same `path` and invitation finishes the same joining. Ownership: close it with lp_close.
  *  Errors: LP_INVALID invitation; LP_EXISTS a joined replica is in `path`; LP_REFUSED used, expired or unknown invitation; LP_OFFLINE;
  *  LP_UNTRUSTED; LP_PROTOCOL; LP_TIMEOUT after `timeout_ms`. */
-lp_err lp_join(const char *path, const char *invitation, const char *label, int32_t timeout_ms, lp_replica **replica_out,
-               lp_error *error);
+lp_err lp_join(const char *path, const char *invitation, const char *label, int32_t timeout_ms,
+               lp_replica **replica_out, lp_error *error);
 
 /** Stops syncing and closes. NULL is harmless. Everything made from the replica must have been freed. */
 void lp_close(lp_replica *replica);
@@ -101,12 +101,12 @@ uint32_t lp_record_field_count(const lp_record *record);
 
 /** One field of a record. Borrowed from the record. */
 typedef struct lp_field {
-    const char *name;      /**< "company", "tags.vip", "#217" */
-    const char *label_en;  /**< "Company"; the key for map fields; the name for unknown fields */
+    const char *name;     /**< "company", "tags.vip", "#217" */
+    const char *label_en; /**< "Company"; the key for map fields; the name for unknown fields */
     const char *label_zh;
     lp_value value;
-    int64_t changed_ms;    /**< when, by the pool's time */
-    uint32_t author;       /**< device number that wrote it; lp_author_name tells who that is */
+    int64_t changed_ms; /**< when, by the pool's time */
+    uint32_t author;    /**< device number that wrote it; lp_author_name tells who that is */
 } lp_field;
 /** Field number `index` (below lp_record_field_count). Errors: LP_INVALID. */
 lp_err lp_record_field(const lp_record *record, uint32_t index, lp_field *field_out);
@@ -116,12 +116,12 @@ void lp_author_name(lp_replica *replica, uint32_t author, char *text_out, uint32
 
 /** What to list. Zero-initialise. */
 typedef struct lp_query {
-    const char *kind;    /**< NULL: "lead" */
-    const char *filter;  /**< NULL: all. See lp_filter_help() */
-    const char *sort;    /**< NULL: newest first. "company", "-score,full_name": fields, '-' for descending, ties by id */
-    uint32_t limit;      /**< 0: no limit */
-    uint32_t offset;     /**< rows to skip */
-    bool deleted;        /**< deleted ones too */
+    const char *kind;   /**< NULL: "lead" */
+    const char *filter; /**< NULL: all. See lp_filter_help() */
+    const char *sort; /**< NULL: newest first. "company", "-score,full_name": fields, '-' for descending, ties by id */
+    uint32_t limit;   /**< 0: no limit */
+    uint32_t offset;  /**< rows to skip */
+    bool deleted;     /**< deleted ones too */
 } lp_query;
 
 /** The filter language in a few lines: terms `FIELD=VALUE != < <= > >= ~(contains)`, words in quotes, `FIELD=` for empty, juxtaposition
@@ -194,16 +194,17 @@ lp_err lp_schema_field(const char *kind, uint32_t index, lp_field_info *info_out
 
 /** What one sync did. */
 typedef struct lp_sync_result {
-    uint64_t pushed;      /**< changes the server acknowledged */
-    uint64_t pulled;      /**< changes that came from others */
-    uint64_t lost;        /**< pushed ones that a newer value had overtaken */
-    uint64_t refused;     /**< pushed ones the server refused; see lp_refused */
-    uint64_t conflicts;   /**< open conflicts this replica knows of */
-    uint64_t bytes_up;    /**< on the network, TLS included */
+    uint64_t pushed;    /**< changes the server acknowledged */
+    uint64_t pulled;    /**< changes that came from others */
+    uint64_t lost;      /**< pushed ones that a newer value had overtaken */
+    uint64_t refused;   /**< pushed ones the server refused; see lp_refused */
+    uint64_t conflicts; /**< open conflicts this replica knows of */
+    uint64_t bytes_up;  /**< on the network, TLS included */
     uint64_t bytes_down;
     uint32_t round_trips; /**< request and answer pairs waited for */
-    bool diverged;        /**< all was read, yet this replica's digest is not the server's: report it, and join again into a new replica */
-    bool complete;        /**< the outbox is empty and every scope read to its end */
+    bool
+        diverged; /**< all was read, yet this replica's digest is not the server's: report it, and join again into a new replica */
+    bool complete; /**< the outbox is empty and every scope read to its end */
 } lp_sync_result;
 
 /** Syncs on the caller's thread until done or `timeout_ms` have passed (a phone's background slot); what was transferred by then stays.
@@ -240,34 +241,34 @@ bool lp_poll(lp_replica *replica, int32_t timeout_ms);
 void lp_on_event(lp_replica *replica, void (*fn)(void *ctx, const lp_event *event), void *ctx);
 
 typedef enum lp_state {
-    LP_STATE_IDLE = 0,       /**< not syncing */
+    LP_STATE_IDLE = 0, /**< not syncing */
     LP_STATE_CONNECTING = 1,
     LP_STATE_SYNCING = 2,
-    LP_STATE_LIVE = 3,       /**< all read and sent, waiting for news */
-    LP_STATE_WAITING = 4,    /**< not connected; will try again at next_attempt_ms */
-    LP_STATE_BLOCKED = 5,    /**< needs a person: see reason */
+    LP_STATE_LIVE = 3,    /**< all read and sent, waiting for news */
+    LP_STATE_WAITING = 4, /**< not connected; will try again at next_attempt_ms */
+    LP_STATE_BLOCKED = 5, /**< needs a person: see reason */
     LP_STATE_FORCE_INT32 = 0x7fffffff
 } lp_state;
 
 typedef struct lp_status {
     lp_state state;
-    char state_name[16];          /**< "idle", "connecting", "syncing", "live", "waiting", "blocked" */
-    char reason[256];             /**< why it is not in sync; empty if it is */
-    uint64_t unsent;              /**< changes not acknowledged yet */
-    int64_t oldest_unsent_ms;     /**< when the oldest was made; 0 if none */
+    char state_name[16];      /**< "idle", "connecting", "syncing", "live", "waiting", "blocked" */
+    char reason[256];         /**< why it is not in sync; empty if it is */
+    uint64_t unsent;          /**< changes not acknowledged yet */
+    int64_t oldest_unsent_ms; /**< when the oldest was made; 0 if none */
     uint64_t refused;
-    uint64_t leads;               /**< live ones on this device */
-    uint64_t conflicts;           /**< open ones */
-    int64_t last_sync_ms;         /**< when all was in sync last; 0: never */
-    int64_t next_attempt_ms;      /**< 0: none planned */
-    uint64_t disk_free_bytes;     /**< on the replica's file system */
-    char digest[33];              /**< of the pool as this replica holds it, equal to the server's when in sync */
+    uint64_t leads;           /**< live ones on this device */
+    uint64_t conflicts;       /**< open ones */
+    int64_t last_sync_ms;     /**< when all was in sync last; 0: never */
+    int64_t next_attempt_ms;  /**< 0: none planned */
+    uint64_t disk_free_bytes; /**< on the replica's file system */
+    char digest[33];          /**< of the pool as this replica holds it, equal to the server's when in sync */
     uint32_t device;
     lp_id pool;
     char pool_name[121];
     char staff_name[121];
     char role[33];
-    char server[300];             /**< host:port */
+    char server[300]; /**< host:port */
 } lp_status;
 
 /** Errors: LP_IO, LP_CORRUPT. */

@@ -27,7 +27,7 @@ typedef struct tls_context tls_context; /**< tls.h: certificate and keys of a se
 
 typedef enum channel_event_kind {
     CHANNEL_NOTHING, /**< wants more bytes */
-    CHANNEL_OPEN,    /**< handshakes done; `bytes` is the channel binding (RFC 9266 tls-exporter, 32 bytes; empty in plain text) */
+    CHANNEL_OPEN, /**< handshakes done; `bytes` is the channel binding (RFC 9266 tls-exporter, 32 bytes; empty in plain text) */
     CHANNEL_MESSAGE, /**< `id` and `bytes` */
     CHANNEL_HTTP,    /**< a plain HTTP request: `method`, `path`; answer with channel_http_answer. Server only */
     CHANNEL_CLOSED,  /**< the peer ended in good order */
@@ -44,10 +44,11 @@ typedef struct channel_event {
 } channel_event;
 
 typedef struct channel_options {
-    tls_context *tls;          /**< borrowed, outlives the channel; NULL: plain text (loopback only, the owner sees to it) */
+    tls_context *tls; /**< borrowed, outlives the channel; NULL: plain text (loopback only, the owner sees to it) */
     bool server;
-    bool allow_http;           /**< server: browsers welcome (HTTP, WebSocket) */
-    const char *const *origins; /**< server: NULL-terminated list of allowed Origin values beside the request's own Host; NULL: none */
+    bool allow_http; /**< server: browsers welcome (HTTP, WebSocket) */
+    const char *const *
+        origins; /**< server: NULL-terminated list of allowed Origin values beside the request's own Host; NULL: none */
     uint32_t message_bytes_max; /**< 0: WIRE_MESSAGE_BYTES_MAX */
 } channel_options;
 

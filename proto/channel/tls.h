@@ -23,7 +23,8 @@ void tls_context_pin(const tls_context *context, uint8_t pin_out[PIN_BYTES]);
 /** A client's context: trusts a key with one of the `count` pins and nothing else; dates and names do not matter.
  *  `ticket` resumes an earlier session or is empty; one that cannot be read is ignored. A pin that does not match
  *  fails the channel with LP_UNTRUSTED. */
-lp_err tls_context_client(const uint8_t (*pins)[PIN_BYTES], uint32_t count, span ticket, tls_context **context_out, lp_error *error);
+lp_err tls_context_client(const uint8_t (*pins)[PIN_BYTES], uint32_t count, span ticket, tls_context **context_out,
+                          lp_error *error);
 /** The newest session ticket a client's channels received, to be kept for next time; empty if none. Appended. */
 void tls_context_ticket(tls_context *context, buf *out);
 /** True if the channel's handshake resumed an earlier session. */
@@ -50,10 +51,10 @@ lp_err tls_session_receive(tls_session *s, span network, buf *plain_out, buf *ne
 lp_err tls_session_send(tls_session *s, span plain, buf *network_out, lp_error *error);
 /** Sends close_notify, if there is a session to close. */
 void tls_session_close(tls_session *s, buf *network_out);
-bool tls_session_ready(const tls_session *s);   /**< the handshake is done, and the peer trusted */
-bool tls_session_begun(const tls_session *s);   /**< the peer sent anything at all */
-bool tls_session_ended(const tls_session *s);   /**< the peer sent close_notify */
-bool tls_session_native(const tls_session *s);  /**< ALPN chose TLS_ALPN_NATIVE */
+bool tls_session_ready(const tls_session *s);  /**< the handshake is done, and the peer trusted */
+bool tls_session_begun(const tls_session *s);  /**< the peer sent anything at all */
+bool tls_session_ended(const tls_session *s);  /**< the peer sent close_notify */
+bool tls_session_native(const tls_session *s); /**< ALPN chose TLS_ALPN_NATIVE */
 bool tls_session_resumed(const tls_session *s);
 /** The channel binding (RFC 9266). Once ready. Errors: LP_NOMEM. */
 lp_err tls_session_binding(tls_session *s, uint8_t binding_out[TLS_BINDING_BYTES], lp_error *error);

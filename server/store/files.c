@@ -55,8 +55,7 @@ static lp_err refuse_busy(const char *directory, int fd, lp_error *error) {
     long pid = strtol(text, NULL, 10);
     if (pid <= 0)
         return err_set(error, LP_BUSY, "the pool in %s is open in another process; stop it first", directory);
-    return err_set(error, LP_BUSY, "the pool in %s is in use by process %ld; stop that first",
-                   directory, pid);
+    return err_set(error, LP_BUSY, "the pool in %s is in use by process %ld; stop that first", directory, pid);
 }
 
 lp_err file_lock(const char *directory, int *fd_out, lp_error *error) {

@@ -107,7 +107,7 @@ typedef struct sqlite_store {
     sql_tally last;            /**< as committed */
     sql_seen seen[SEEN_COUNT]; /**< by the last byte of the id */
     int wal_pages;             /**< pages in the log after the last commit */
-    int wal_pages_held;        /**< pages a reader kept the last checkpoint from; one more is worth it only after as many again */
+    int wal_pages_held; /**< pages a reader kept the last checkpoint from; one more is worth it only after as many again */
 } sqlite_store;
 
 typedef struct sqlite_reader {

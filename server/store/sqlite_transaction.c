@@ -16,7 +16,7 @@
 #include "proto/err.h"
 #include "server/store/sqlite.h"
 
-#define WAL_PAGES_DUE (4 * 1024 * 1024 / POOL_PAGE_BYTES)   /**< checkpoint a log longer than this when at rest */
+#define WAL_PAGES_DUE (4 * 1024 * 1024 / POOL_PAGE_BYTES)  /**< checkpoint a log longer than this when at rest */
 #define WAL_PAGES_MAX (64 * 1024 * 1024 / POOL_PAGE_BYTES) /**< and one longer than this without waiting for a rest */
 
 static void forget_all(sqlite_store *s) {

@@ -84,8 +84,9 @@ typedef struct store_ops {
     /* Writer, in a transaction. Callbacks must not call the store. */
     lp_err (*begin)(store *s, lp_error *error);
     lp_err (*commit)(store *s, lp_error *error);
-    void (*rollback)(store *s);                     /**< the transaction, whatever its savepoints; also without one */
-    void (*rest)(store *s); /**< between transactions, when nothing waits: what need not be done before a commit is answered */
+    void (*rollback)(store *s); /**< the transaction, whatever its savepoints; also without one */
+    void (*rest)(
+        store *s); /**< between transactions, when nothing waits: what need not be done before a commit is answered */
     lp_err (*savepoint)(store *s, lp_error *error); /**< one at a time, not nested */
     lp_err (*release)(store *s, lp_error *error);
     lp_err (*undo)(store *s, lp_error *error); /**< back to the savepoint, which ends */
