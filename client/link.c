@@ -1,7 +1,8 @@
 /* link.c - one nng stream and a channel on it; see link.h.
  *
- * nng runs the operations (dial, receive, send) and calls op_done on its own threads, which only notes the result. Everything else,
- * the channel included, runs on the thread that calls link_wait.
+ * nng runs the operations (dial, receive, send) and calls op_done on its own threads, which only notes the result; a send that nng
+ * cut short goes on from there, so that bytes flow while the owner works on something else. Everything else, the channel included,
+ * runs on the thread that calls link_wait.
  *
  * Invariants:
  *   (1) A dialer serves one attempt: nng 1.5.2 may never redial after a peer sent FIN and RST.
@@ -23,7 +24,6 @@
 #include "proto/err.h"
 
 #define RECEIVE_BYTES (64 * 1024)
-#define SEND_BYTES (64 * 1024)
 
 typedef struct op { /* an operation of nng */
     link_t *link;
@@ -39,15 +39,15 @@ typedef struct connection {
     nng_stream_dialer *dialer;
     nng_stream *stream; /* NULL until dialled */
     channel *channel;
-    bool open; /* LINK_OPEN was given out */
-    bool mute; /* a send failed: what the peer said before that is still worth reading */
-    size_t out_from, out_to;
-    uint8_t out[SEND_BYTES];
+    bool open;       /* LINK_OPEN was given out */
+    bool mute;       /* a send failed: what the peer said before that is still worth reading */
+    buf out;         /* what `send` writes; nng's while it is busy, and so is out_from */
+    size_t out_from; /* bytes of it that are written */
     uint8_t in[RECEIVE_BYTES];
 } connection;
 
 struct link {
-    pthread_mutex_t mutex; /* guards woken and every op's done, result, count */
+    pthread_mutex_t mutex; /* guards woken, up_bytes and every op's done, result, count */
     pthread_cond_t changed;
     bool woken;
     connection *connection;
@@ -61,8 +61,8 @@ struct link {
     int64_t until_ms; /* to be open by, in os_steady_ms time */
     bool lost;        /* `error` waits to be given out */
     lp_error error;
-    buf message; /* backs link_event.bytes: a channel's bytes would not outlive link_send */
-    uint64_t up_bytes, down_bytes;
+    buf message;                   /* backs link_event.bytes: a channel's bytes would not outlive link_send */
+    uint64_t up_bytes, down_bytes; /* up_bytes grows on nng's threads */
 };
 
 static const char *const schemes[] = {"tcp", "tcp4", "tcp6"};
@@ -80,9 +80,9 @@ static void op_done(void *ctx) {
     pthread_mutex_unlock(&o->link->mutex);
 }
 
-static bool op_init(op *o, link_t *l) {
+static bool op_init(op *o, link_t *l, void (*done)(void *ctx), void *ctx) {
     o->link = l;
-    return nng_aio_alloc(&o->aio, op_done, o) == 0;
+    return nng_aio_alloc(&o->aio, done, ctx) == 0;
 }
 
 /* True once per operation, when it has ended. */
@@ -104,31 +104,52 @@ static void op_stop(op *o) {
 static void op_bytes(op *o, nng_stream *stream, void (*start)(nng_stream *, nng_aio *), void *bytes, size_t size) {
     nng_iov vector = {.iov_buf = bytes, .iov_len = size};
     nng_aio_set_iov(o->aio, 1, &vector);
-    o->busy = true;
     start(stream, o->aio);
 }
 
 /* ---- a connection ---- */
 
 static void connection_receive(connection *c) {
-    if (!c->receive.busy)
-        op_bytes(&c->receive, c->stream, nng_stream_recv, c->in, sizeof c->in);
+    if (c->receive.busy)
+        return;
+    c->receive.busy = true;
+    op_bytes(&c->receive, c->stream, nng_stream_recv, c->in, sizeof c->in);
 }
 
-/* Keeps one send in flight while the channel has output. nng may send less than it was given. */
+static void start_send(connection *c) {
+    op_bytes(&c->send, c->stream, nng_stream_send, c->out.data + c->out_from, c->out.size - c->out_from);
+}
+
+/* nng may send less than it was given: the rest follows at once, on nng's thread. */
+static void send_done(void *ctx) {
+    connection *c = ctx;
+    link_t *l = c->send.link;
+    size_t count = nng_aio_count(c->send.aio);
+    pthread_mutex_lock(&l->mutex);
+    l->up_bytes += count;
+    pthread_mutex_unlock(&l->mutex);
+    c->out_from += count;
+    if (nng_aio_result(c->send.aio) == 0 && c->out_from < c->out.size)
+        start_send(c);
+    else
+        op_done(&c->send);
+}
+
+/* Keeps one send in flight while the channel has output: all of it, so that it goes on without this thread. */
 static void connection_send(connection *c) {
     if (c->send.busy || c->mute || !c->channel)
         return;
-    if (c->out_from == c->out_to) {
-        span output = channel_output(c->channel);
-        c->out_from = 0;
-        c->out_to = output.size < sizeof c->out ? output.size : sizeof c->out;
-        if (c->out_to == 0)
-            return;
-        memcpy(c->out, output.data, c->out_to);
-        channel_output_done(c->channel, c->out_to);
-    }
-    op_bytes(&c->send, c->stream, nng_stream_send, c->out + c->out_from, c->out_to - c->out_from);
+    span output = channel_output(c->channel);
+    if (output.size == 0)
+        return;
+    buf_clear(&c->out);
+    c->out_from = 0;
+    buf_append_span(&c->out, output);
+    if (c->out.failed)
+        return; /* it stays in the channel; the answer's deadline ends a connection that never has the memory */
+    channel_output_done(c->channel, output.size);
+    c->send.busy = true;
+    start_send(c);
 }
 
 /* Says good-bye if that goes without waiting (nng writes at once if nothing is queued), then frees all. */
@@ -154,6 +175,7 @@ static void connection_free(connection *c) {
     nng_stream_free(c->stream);
     nng_stream_dialer_free(c->dialer);
     channel_free(c->channel);
+    buf_fini(&c->out);
     free(c);
 }
 
@@ -271,7 +293,8 @@ static int start_dial(link_t *l) {
     if (!c)
         return NNG_ENOMEM;
     l->connection = c;
-    if (!op_init(&c->dial, l) || !op_init(&c->receive, l) || !op_init(&c->send, l))
+    if (!op_init(&c->dial, l, op_done, &c->dial) || !op_init(&c->receive, l, op_done, &c->receive) ||
+        !op_init(&c->send, l, send_done, c))
         return NNG_ENOMEM;
     char *scheme = (char *)schemes[l->attempt];
     nng_url url = {
@@ -377,8 +400,8 @@ static void received(link_t *l) {
 static void sent(link_t *l) {
     connection *c = l->connection;
     c->mute = c->send.result != 0;
-    c->out_from += c->send.count;
-    l->up_bytes += c->send.count;
+    if (!c->mute)
+        connection_send(c);
 }
 
 /* Takes the results that have come in. */
@@ -490,7 +513,9 @@ void link_wake(link_t *l) {
     pthread_mutex_unlock(&l->mutex);
 }
 
-void link_bytes(const link_t *l, uint64_t *up_out, uint64_t *down_out) {
+void link_bytes(link_t *l, uint64_t *up_out, uint64_t *down_out) {
+    pthread_mutex_lock(&l->mutex);
     *up_out = l->up_bytes;
+    pthread_mutex_unlock(&l->mutex);
     *down_out = l->down_bytes;
 }

@@ -39,6 +39,6 @@ void link_wait(link_t *l, int32_t timeout_ms, link_event *event_out);
 /** Makes link_wait return LINK_WOKEN. Thread: any. */
 void link_wake(link_t *l);
 /** Bytes on the network since link_new, TLS included. */
-void link_bytes(const link_t *l, uint64_t *up_out, uint64_t *down_out);
+void link_bytes(link_t *l, uint64_t *up_out, uint64_t *down_out);
 
 #endif

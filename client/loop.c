@@ -142,12 +142,18 @@ static void carry_out(loop *l, client_action *action) {
     }
 }
 
+static void carry_out_all(void *ctx, client_actions *actions) {
+    loop *l = ctx;
+    assert(actions->count <= CLIENT_ACTIONS_MAX);
+    for (uint32_t i = 0; i < actions->count; i++)
+        carry_out(l, &actions->list[i]);
+    actions->count = 0;
+}
+
 static void step(loop *l, const client_event *event) {
-    client_actions actions = {.count = 0};
+    client_actions actions = {.carry_out = carry_out_all, .ctx = l};
     client_step(l->session, event, &actions);
-    assert(actions.count <= CLIENT_ACTIONS_MAX);
-    for (uint32_t i = 0; i < actions.count; i++)
-        carry_out(l, &actions.list[i]);
+    carry_out_all(l, &actions);
 }
 
 /* ---- turns ---- */

@@ -111,6 +111,14 @@ static client_action *add(client_actions *actions, client_action_kind kind) {
     return a;
 }
 
+/* Hands over what was decided so far: the other end works on it while this one goes on. */
+static void hand_over(client_actions *actions) {
+    if (!actions->carry_out)
+        return;
+    actions->carry_out(actions->ctx, actions);
+    actions->count = 0;
+}
+
 static void notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done) {
     client_action *a = add(actions, CLIENT_NOTIFY);
     if (!a)
@@ -311,7 +319,8 @@ static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_err
     return err;
 }
 
-/* The last batch asks for pages too: the normal reconnect is one round trip. */
+/* The last batch asks for pages too: the normal reconnect is one round trip. Behind others of a bulk it does not: verdicts would wait
+ * until the server has walked over all that was just pushed. */
 static lp_err send_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
     buf changes = {0};
     buf cursors = {0};
@@ -322,7 +331,7 @@ static lp_err send_push(client_session *s, client_actions *actions, uint64_t num
         s->sent = number; /* another process that syncs this replica has settled it meanwhile */
         return LP_OK;
     }
-    if (!err)
+    if (!err && in_flight(s, REQUEST_PUSH) == 0)
         err = is_last(s, number, &last, error);
     if (!err)
         err = outbox_batch_before(s->replica, number, &before, error);
@@ -369,6 +378,7 @@ static lp_err push_some(client_session *s, client_actions *actions, lp_error *er
         err = send_push(s, actions, number, error);
         if (err)
             return err;
+        hand_over(actions);
     }
     return LP_OK;
 }
@@ -414,7 +424,7 @@ static void arrive(client_session *s, client_actions *actions) {
 
 static void work(client_session *s, client_actions *actions) {
     lp_error error = {.code = LP_OK};
-    uint32_t before = actions->count;
+    uint32_t before = s->next_id;
     lp_err err = push_some(s, actions, &error);
     bool pushing = in_flight(s, REQUEST_PUSH) > 0;
     bool pulling = pull_in_flight(s);
@@ -428,11 +438,7 @@ static void work(client_session *s, client_actions *actions) {
         local_failure(s, actions, err, &error);
         return;
     }
-    for (uint32_t i = before; i < actions->count; i++)
-        if (actions->list[i].kind == CLIENT_SEND) {
-            s->result.round_trips += s->state != LP_STATE_LIVE;
-            break;
-        }
+    s->result.round_trips += s->next_id != before && s->state != LP_STATE_LIVE;
 }
 
 /* ---- answers ---- */
@@ -535,7 +541,7 @@ static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_ou
     return LP_OK;
 }
 
-/* Asks for what follows a page before applying it, so that the server works while this end does. */
+/* Asks for what follows a page before applying it. */
 static lp_err read_ahead(client_session *s, client_actions *actions, span pages, lp_error *error) {
     buf cursors = {0};
     wire_reader from = wire_open(pages);
@@ -576,9 +582,10 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     pull_outcome pulled = {0};
     bool more = false;
     bool has_pages = m->pages.size > 0;
-    lp_err err = LP_OK;
-    if (has_pages && done.pulls)
+    lp_err err = done.kind == REQUEST_PUSH ? push_some(s, actions, &error) : LP_OK;
+    if (!err && has_pages && done.pulls)
         err = read_ahead(s, actions, m->pages, &error);
+    hand_over(actions); /* the server works while this end does */
     if (!err)
         err = replica_begin(s->replica, &error);
     if (!err && done.kind == REQUEST_PUSH)
@@ -597,7 +604,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     s->clocks = 0;
     replica_checkpoint(s->replica, true);
     if (has_pages)
-        s->pulled = !more;
+        s->pulled = !more && in_flight(s, REQUEST_PUSH) == 0;
     /* While a push is unanswered, be it another process's, the server may hold what this end does not know to be there yet. */
     uint64_t frozen = 1;
     if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)

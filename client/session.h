@@ -7,7 +7,8 @@
  *     any --refused for good--> BLOCKED (until start)
  *
  * The shell (loop.c, the simulator) calls client_step with one event at a time and carries out the actions in order. The
- * session reads and writes the replica inside the call; it never waits.
+ * session reads and writes the replica inside the call; it never waits for the network. What is to be sent before a durable
+ * write is handed over early, so that the server works meanwhile: see client_actions.
  *
  * Invariants:
  *   (1) At most CLIENT_WINDOW requests are unanswered, and at most one wait.
@@ -66,6 +67,10 @@ typedef struct client_action {
 } client_action;
 
 typedef struct client_actions {
+    void (*carry_out)(void *ctx,
+                      struct client_actions *actions); /**< carries out the list so far, in order; NULL: it is kept
+                                                                       until the step ends. It must not call the session */
+    void *ctx;
     uint32_t count;
     client_action list[CLIENT_ACTIONS_MAX];
 } client_actions;
@@ -74,6 +79,7 @@ typedef struct client_actions {
 lp_err client_session_new(replica *r, client_session **session_out, lp_error *error);
 void client_session_free(client_session *s);
 
+/** Takes `carry_out` and `ctx` from actions_out, and leaves in it what is to be done after the step. */
 void client_step(client_session *s, const client_event *event, client_actions *actions_out);
 
 /** Bytes are moving on the connection, though no whole message has come: a slow line is not a dead one. Puts off the deadline of an

@@ -99,7 +99,7 @@ static void keep_sent(rig *r, client_action *a) {
 }
 
 static void step(rig *r, const client_event *event) {
-    client_actions actions;
+    client_actions actions = {.count = 0};
     client_step(r->session, event, &actions);
     for (uint32_t i = 0; i < actions.count; i++) {
         client_action *a = &actions.list[i];

@@ -129,7 +129,7 @@ static void send(world_device *d, client_action *a) {
 }
 
 static void step(world_device *d, const client_event *event) {
-    client_actions actions;
+    client_actions actions = {.count = 0};
     bool dialled = true;
     client_step(d->session, event, &actions);
     for (uint32_t i = 0; i < actions.count; i++) {
