@@ -1,8 +1,10 @@
 /* host.c - see host.h. */
 #include "server/host.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/err.h"
 #include "server/os.h"
@@ -49,4 +51,31 @@ lp_err host_address(const config *c, uint16_t port, char address_out[300], lp_er
     bool v6 = strchr(name, ':') != NULL;
     snprintf(address_out, 300, v6 ? "[%s]:%u" : "%s:%u", name, port ? port : listen_port);
     return LP_OK;
+}
+
+static bool address_path(const char *directory, char path_out[PATH_MAX]) {
+    return snprintf(path_out, PATH_MAX, "%s/address", directory) < PATH_MAX;
+}
+
+void host_keep_address(const char *directory, const char *address) {
+    char path[PATH_MAX], kept[300] = "";
+    if (!address_path(directory, path) || (host_kept_address(directory, kept) && strcmp(kept, address) == 0))
+        return;
+    unlink(path);
+    server_os_write_file(path, span_text(address), NULL);
+}
+
+bool host_kept_address(const char *directory, char address_out[300]) {
+    char path[PATH_MAX], host_name[CONFIG_HOST_BYTES], text[300];
+    uint16_t port;
+    buf kept = {0};
+    bool ok = address_path(directory, path) && server_os_read_file(path, sizeof text - 1, &kept, NULL) == LP_OK;
+    if (ok) {
+        snprintf(text, sizeof text, "%.*s", (int)kept.size, (const char *)kept.data);
+        ok = config_split_address(text, host_name, &port, NULL) == LP_OK;
+    }
+    if (ok)
+        memcpy(address_out, text, sizeof text);
+    buf_fini(&kept);
+    return ok;
 }

@@ -23,4 +23,10 @@ void host_close(host *h);
  *  replaces the one listened on if it is not 0. Errors: LP_INVALID. */
 lp_err host_address(const config *c, uint16_t port, char address_out[300], lp_error *error);
 
+/** Keeps the address in the pool's directory (file `address`), so that an invitation made while no server runs names it too. Failure is
+ *  harmless: the next server start tries again. */
+void host_keep_address(const char *directory, const char *address);
+/** The address kept; false, and address_out left alone, if there is none. */
+bool host_kept_address(const char *directory, char address_out[300]);
+
 #endif

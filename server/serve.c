@@ -35,6 +35,7 @@ static lp_err start_control(service *s, lp_error *error) {
     lp_err err = host_address(&s->config, net_port(s->net), s->address, error);
     if (err != LP_OK)
         return err;
+    host_keep_address(s->args->data, s->address);
     const lp_env *env = server_os_env();
     s->control = (control){.pool = &s->host.pool,
                            .thread = s->thread,
@@ -137,6 +138,8 @@ lp_err admin_control_here(const admin_args *args, span request, store_progress_f
     lp_err err = admin_config(args, false, &c, error);
     if (err == LP_OK)
         err = host_address(&c, 0, address, error);
+    if (err == LP_OK && !c.address[0])
+        host_kept_address(args->data, address);
     if (err == LP_OK)
         err = host_open(&h, args->data, error);
     if (err != LP_OK)

@@ -107,6 +107,8 @@ expect 1 leadpoold serve --data "$dir/pool" --listen 127.0.0.1:0
 kill -HUP "$server"
 stop
 [ ! -e "$dir/pool/control.sock" ] || fail "the control socket was left behind"
+expect 0 leadpoold invite --data "$dir/pool" --staff '王伟' --role manager --json
+case $(json invitation) in leadpool://127.0.0.1:"$port"/*) ;; *) fail "the address of the last server is forgotten" ;; esac
 
 # A crash leaves a socket that nobody listens to.
 start --log-format json
