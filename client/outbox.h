@@ -17,7 +17,7 @@
 
 #include "client/replica.h"
 
-#define OUTBOX_BATCH_BYTES (640 * 1024) /**< a batch ends before the entry that would take it past this */
+#define OUTBOX_BATCH_BYTES (256 * 1024) /**< a batch ends before the entry that would take it past this */
 
 /** Appends changes of one record made under `at`, one entry per base. */
 lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error);

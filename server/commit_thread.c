@@ -3,7 +3,8 @@
  * Invariants:
  *   (1) Jobs run in the order they were submitted.
  *   (2) Every job accepted gets its `done`, also when stopping: stop empties the queue before the thread ends.
- *   (3) A group is at most GROUP_JOBS_MAX jobs, so that one commit stays short and `done` soon. */
+ *   (3) A group is at most GROUP_JOBS_MAX jobs, and ends with the one that takes it past GROUP_BYTES_MAX: one commit stays short and
+ *       `done` soon. A device that pushes a bulk settles one batch while the next is applied, instead of waiting for several. */
 #include "server/commit_thread.h"
 
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include "server/os.h"
 
 #define GROUP_JOBS_MAX 256
+#define GROUP_BYTES_MAX (256 * 1024) /* of requests: about 10 ms of work, a multiple of what one commit costs */
 #define REST_AFTER_MS 100
 
 struct commit_thread {
@@ -32,8 +34,10 @@ struct commit_thread {
 static job *take_group(commit_thread *t) {
     job *group = t->first, *end = group;
     uint32_t size = 1;
-    while (end->next && size < GROUP_JOBS_MAX) {
+    size_t bytes = group->request.size;
+    while (end->next && size < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX) {
         end = end->next;
+        bytes += end->request.size;
         size++;
     }
     t->first = end->next;
