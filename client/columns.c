@@ -122,8 +122,9 @@ static int bind_text(sqlite3_stmt *statement, int parameter, const lp_value *val
     return code;
 }
 
+/* Not copied: the record outlives the step that follows. */
 static int bind_code(sqlite3_stmt *statement, int parameter, const lp_value *value) {
-    return sqlite3_bind_text(statement, parameter, value->size ? value->data : "", (int)value->size, SQLITE_TRANSIENT);
+    return sqlite3_bind_text(statement, parameter, value->size ? value->data : "", (int)value->size, SQLITE_STATIC);
 }
 
 static int bind_value(sqlite3_stmt *statement, int parameter, uint8_t type, span raw) {

@@ -229,7 +229,10 @@ static lp_err merge_server(replica *r, record *rec, const reg *change, reg *befo
     digest *sum = &r->digests[kind ? kind->scope : SCOPE_POOL];
     if (!stamp_is_none(before_out->stamp))
         digest_remove(r->digester, sum, rec->kind, &rec->id, before_out);
-    digest_add(r->digester, sum, rec->kind, &rec->id, record_find(rec, change->field, change->key));
+    /* What was applied is what stands now; looking for it would cost as much as the merge did. */
+    bool applied = *outcome_out == MERGE_APPLIED;
+    const reg *now = applied ? change : record_find(rec, change->field, change->key);
+    digest_add(r->digester, sum, rec->kind, &rec->id, now);
     r->touched = true;
     return LP_OK;
 }

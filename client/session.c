@@ -17,6 +17,8 @@
 #define NEVER INT64_MAX
 #define CLOCKS_MAX 4 /* corrections in a row */
 #define PAGE_BYTES (640 * 1024)
+#define FIRST_PAGE_BYTES                                                                                               \
+    (128 * 1024) /* small, so that this end has work early; the next is asked for before it is applied */
 
 typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
 
@@ -355,10 +357,11 @@ static lp_err send_push(client_session *s, client_actions *actions, uint64_t num
     return err;
 }
 
-static lp_err send_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, lp_error *error) {
+static lp_err send_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
+                        lp_error *error) {
     message m = {.number = kind == REQUEST_WAIT ? MSG_WAIT : MSG_SYNC,
                  .cursors = cursors,
-                 .page_bytes = PAGE_BYTES,
+                 .page_bytes = page_bytes,
                  .timeout_ms = kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0};
     lp_err err;
     request *r = send(s, actions, kind, &m, &err, error);
@@ -389,7 +392,8 @@ static lp_err pull_some(client_session *s, client_actions *actions, lp_error *er
     lp_err err = pull_cursors(s->replica, &cursors, &known, error);
     /* Before the first welcome the scopes are not known: it will name them. */
     if (!err && known)
-        err = send_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), error);
+        err =
+            send_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), FIRST_PAGE_BYTES, error);
     buf_fini(&cursors);
     return err;
 }
@@ -555,7 +559,7 @@ static lp_err read_ahead(client_session *s, client_actions *actions, span pages,
     }
     lp_err err = LP_OK;
     if (more && !from.failed && !cursors.failed) {
-        err = send_pull(s, actions, REQUEST_PULL, buf_span(&cursors), error);
+        err = send_pull(s, actions, REQUEST_PULL, buf_span(&cursors), PAGE_BYTES, error);
         s->result.round_trips++;
     }
     buf_fini(&cursors);

@@ -149,7 +149,9 @@ static lp_err merge(pool *p, plan *pl, record *rec, scope_class scope, uint64_t 
             return err_plain(error, LP_NOMEM);
         verdicts->cloned += outcome == MERGE_CLONED;
         verdicts->changed++;
-        const reg *now = record_find(rec, pl->fresh[i].field, pl->fresh[i].key);
+        /* What was applied is what stands now; looking for it would cost as much as the merge did. */
+        const reg *now =
+            outcome == MERGE_APPLIED ? &pl->fresh[i] : record_find(rec, pl->fresh[i].field, pl->fresh[i].key);
         if (!stamp_is_none(before.stamp))
             digest_remove(p->digester, &p->digests[scope], rec->kind, &rec->id, &before);
         digest_add(p->digester, &p->digests[scope], rec->kind, &rec->id, now);
