@@ -2,58 +2,16 @@
  *
  * One pass of work, after every event: while the window has room, send the next batch; when the outbox is empty and nothing
  * is in flight that could change it, ask for pages until every scope is read to its end; then wait for news, or be done. */
-#include "client/session.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/outbox.h"
 #include "client/pull.h"
-#include "proto/crypto.h"
+#include "client/session_parts.h"
 #include "proto/err.h"
-#include "proto/message.h"
 
-#define NEVER INT64_MAX
 #define CLOCKS_MAX 4 /* corrections in a row */
-#define PAGE_BYTES (640 * 1024)
-#define FIRST_PAGE_BYTES                                                                                               \
-    (128 * 1024) /* small, so that this end has work early; the next is asked for before it is applied */
-
-typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
-
-typedef struct request {
-    request_kind kind;
-    uint32_t id;
-    uint64_t batch;
-    bool pulls; /* the answer brings pages */
-} request;
-
-#define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
-
-struct client_session {
-    replica *replica;
-    lp_state state;
-    bool keep;
-    bool welcomed;   /* on this connection */
-    bool pulled;     /* every scope was read to its end since the last push */
-    uint32_t clocks; /* corrections since something was exchanged */
-    bool diverged;   /* in sync, yet the digests differ */
-    bool progressed; /* on this connection something was exchanged */
-    uint32_t next_id;
-    uint64_t sent; /* highest batch sent on this connection */
-    request requests[REQUESTS_MAX];
-    uint32_t failures; /* in a row */
-    int64_t deadline_ms;
-    int64_t next_attempt_ms;
-    int64_t hello_ms; /* when the last hello was sent, in boot time */
-    int64_t lead_ms;  /* how long a hello takes to arrive, as far as is known on this connection */
-    int64_t best_ms;  /* shortest round trip of a clock correction on this connection; 0: none */
-    uint8_t binding[64];
-    size_t binding_size;
-    char reason[LP_ERROR_MESSAGE_BYTES];
-    lp_sync_result result;
-};
 
 lp_err client_session_new(replica *r, client_session **session_out, lp_error *error) {
     client_session *s = calloc(1, sizeof *s);
@@ -69,17 +27,13 @@ void client_session_free(client_session *s) {
     free(s);
 }
 
-static int64_t boot_ms(const client_session *s) {
-    return s->replica->env->boot_ms(s->replica->env->ctx);
-}
-
 int64_t client_deadline_ms(const client_session *s) {
     return s->deadline_ms;
 }
 
 void client_alive(client_session *s) {
     bool connected = s->state == LP_STATE_SYNCING || s->state == LP_STATE_LIVE;
-    int64_t answer_ms = boot_ms(s) + CLIENT_ANSWER_MS;
+    int64_t answer_ms = session_boot_ms(s) + CLIENT_ANSWER_MS;
     if (connected && s->deadline_ms != NEVER && s->deadline_ms < answer_ms)
         s->deadline_ms = answer_ms;
 }
@@ -105,14 +59,6 @@ void client_result(const client_session *s, lp_sync_result *result_out) {
 
 /* ---- actions ---- */
 
-static client_action *add(client_actions *actions, client_action_kind kind) {
-    if (actions->count == CLIENT_ACTIONS_MAX)
-        return NULL;
-    client_action *a = &actions->list[actions->count++];
-    *a = (client_action){.kind = kind};
-    return a;
-}
-
 /* Hands over what was decided so far: the other end works on it while this one goes on. */
 static void hand_over(client_actions *actions) {
     if (!actions->carry_out)
@@ -122,7 +68,7 @@ static void hand_over(client_actions *actions) {
 }
 
 static void notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done) {
-    client_action *a = add(actions, CLIENT_NOTIFY);
+    client_action *a = session_act(actions, CLIENT_NOTIFY);
     if (!a)
         return;
     a->event = (lp_event){.kind = kind, .done = done};
@@ -139,14 +85,14 @@ static void enter(client_session *s, client_actions *actions, lp_state state, co
 }
 
 static void drop_connection(client_session *s, client_actions *actions) {
-    add(actions, CLIENT_CLOSE);
+    session_act(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
     s->welcomed = false;
 }
 
 static void finish(client_session *s, client_actions *actions, lp_err err, const char *text) {
     s->deadline_ms = NEVER;
-    client_action *a = add(actions, CLIENT_DONE);
+    client_action *a = session_act(actions, CLIENT_DONE);
     if (a)
         err_set(&a->error, err, "%s", text);
 }
@@ -188,7 +134,7 @@ static void retry(client_session *s, client_actions *actions, lp_err err, const 
     s->failures++;
     s->progressed = false;
     enter(s, actions, LP_STATE_WAITING, text);
-    s->deadline_ms = boot_ms(s) + delay_ms;
+    s->deadline_ms = session_boot_ms(s) + delay_ms;
     s->next_attempt_ms = s->replica->env->wall_ms(s->replica->env->ctx) + delay_ms;
 }
 
@@ -200,185 +146,15 @@ static void local_failure(client_session *s, client_actions *actions, lp_err err
         retry(s, actions, err, error->message, 0);
 }
 
-/* ---- requests ---- */
-
-static bool pull_in_flight(const client_session *s) {
-    for (int i = 0; i < REQUESTS_MAX; i++)
-        if (s->requests[i].pulls)
-            return true;
-    return false;
-}
-
-static uint32_t in_flight(const client_session *s, request_kind kind) {
-    uint32_t count = 0;
-    for (int i = 0; i < REQUESTS_MAX; i++)
-        count += s->requests[i].kind == kind;
-    return count;
-}
-
-static request *find_request(client_session *s, uint32_t id) {
-    for (int i = 0; i < REQUESTS_MAX; i++)
-        if (s->requests[i].kind != REQUEST_FREE && s->requests[i].id == id)
-            return &s->requests[i];
-    return NULL;
-}
-
-static request *send(client_session *s, client_actions *actions, request_kind kind, const message *m, lp_err *err_out,
-                     lp_error *error) {
-    request *r = NULL;
-    for (int i = 0; i < REQUESTS_MAX && !r; i++)
-        if (s->requests[i].kind == REQUEST_FREE)
-            r = &s->requests[i];
-    client_action *a = r ? add(actions, CLIENT_SEND) : NULL;
-    if (!a) {
-        *err_out = err_set(error, LP_BUSY, "too many requests at once");
-        return NULL;
-    }
-    *err_out = message_encode(m, &a->message, error);
-    if (*err_out) {
-        buf_fini(&a->message);
-        actions->count--;
-        return NULL;
-    }
-    s->next_id = (s->next_id + 1) | 0x80000000u;
-    a->id = s->next_id;
-    *r = (request){.kind = kind, .id = a->id, .batch = m->batch};
-    int64_t answer_ms = boot_ms(s) + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
-    if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
-        s->deadline_ms = answer_ms;
-    return r;
-}
-
-static lp_err send_hello(client_session *s, client_actions *actions, lp_error *error) {
-    replica *r = s->replica;
-    buf seed = {0};
-    buf install = {0};
-    buf signed_bytes = {0};
-    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
-    lp_err err = replica_meta(r, "device.seed", &seed, error);
-    if (!err)
-        err = replica_meta(r, "device.install", &install, error);
-    if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
-        err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
-    message hello = {.number = MSG_HELLO,
-                     .version = PROTOCOL_VERSION,
-                     .version_min = PROTOCOL_VERSION_MIN,
-                     .device = r->clock.author,
-                     .install = buf_span(&install),
-                     .now_ms = replica_now_ms(r) + s->lead_ms,
-                     .batch = outbox_last_batch(r),
-                     .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION)};
-    if (!err) {
-        message_hello_signed(&hello, span_of(s->binding, s->binding_size), &signed_bytes);
-        err = signed_bytes.failed ? err_plain(error, LP_NOMEM)
-                                  : crypto_sign(seed.data, buf_span(&signed_bytes), signature, error);
-    }
-    hello.signature = span_of(signature, sizeof signature);
-    if (!err) {
-        uint64_t high = hello.batch;
-        request *sent = send(s, actions, REQUEST_HELLO, &hello, &err, error);
-        if (sent)
-            sent->batch = high;
-        s->hello_ms = boot_ms(s);
-    }
-    buf_fini(&seed);
-    buf_fini(&install);
-    buf_fini(&signed_bytes);
-    return err;
-}
-
-/* The next batch to send: one frozen before, or newly frozen; 0 if the outbox is empty. */
-static lp_err next_batch(client_session *s, uint64_t *number_out, lp_error *error) {
-    lp_err err = outbox_next_batch(s->replica, s->sent, number_out, error);
-    if (err || *number_out)
-        return err;
-    bool pending;
-    err = outbox_unfrozen(s->replica, &pending, error);
-    if (err || !pending)
-        return err;
-    /* Freeze as many as the window takes: one durable commit for all of them. */
-    err = replica_begin(s->replica, error);
-    uint64_t frozen = 1;
-    for (int i = 0; !err && frozen && i < CLIENT_WINDOW; i++) {
-        err = outbox_freeze(s->replica, &frozen, error);
-        if (!err && *number_out == 0)
-            *number_out = frozen;
-    }
-    if (!err)
-        return replica_commit(s->replica, error);
-    replica_rollback(s->replica);
-    return err;
-}
-
-/* True if nothing follows batch `number` in the outbox. */
-static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_error *error) {
-    uint64_t next;
-    bool unfrozen = false;
-    lp_err err = outbox_next_batch(s->replica, number, &next, error);
-    if (!err && next == 0)
-        err = outbox_unfrozen(s->replica, &unfrozen, error);
-    *last_out = next == 0 && !unfrozen;
-    return err;
-}
-
-/* The last batch asks for pages too: the normal reconnect is one round trip. Behind others of a bulk it does not: verdicts would wait
- * until the server has walked over all that was just pushed. */
-static lp_err send_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
-    buf changes = {0};
-    buf cursors = {0};
-    uint64_t count, before = 0;
-    bool last = false, known = false;
-    lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
-    if (err == LP_NOT_FOUND) {
-        s->sent = number; /* another process that syncs this replica has settled it meanwhile */
-        return LP_OK;
-    }
-    if (!err && in_flight(s, REQUEST_PUSH) == 0)
-        err = is_last(s, number, &last, error);
-    if (!err)
-        err = outbox_batch_before(s->replica, number, &before, error);
-    if (!err && last)
-        err = pull_cursors(s->replica, &cursors, &known, error);
-    if (!err) {
-        message m = {.number = MSG_SYNC, .batch = number, .after = before, .changes = buf_span(&changes)};
-        if (known) {
-            m.cursors = buf_span(&cursors);
-            m.page_bytes = PAGE_BYTES;
-        }
-        request *r = send(s, actions, REQUEST_PUSH, &m, &err, error);
-        if (r) {
-            r->pulls = known;
-            s->sent = number;
-            s->pulled = false;
-        }
-    }
-    buf_fini(&changes);
-    buf_fini(&cursors);
-    return err;
-}
-
-static lp_err send_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
-                        lp_error *error) {
-    message m = {.number = kind == REQUEST_WAIT ? MSG_WAIT : MSG_SYNC,
-                 .cursors = cursors,
-                 .page_bytes = page_bytes,
-                 .timeout_ms = kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0};
-    lp_err err;
-    request *r = send(s, actions, kind, &m, &err, error);
-    if (r)
-        r->pulls = kind == REQUEST_PULL;
-    return err;
-}
-
 /* ---- the pass of work ---- */
 
 static lp_err push_some(client_session *s, client_actions *actions, lp_error *error) {
-    while (in_flight(s, REQUEST_PUSH) < CLIENT_WINDOW) {
+    while (requests_in_flight(s, REQUEST_PUSH) < CLIENT_WINDOW) {
         uint64_t number = 0;
-        lp_err err = next_batch(s, &number, error);
+        lp_err err = requests_next_batch(s, &number, error);
         if (err || number == 0)
             return err;
-        err = send_push(s, actions, number, error);
+        err = requests_push(s, actions, number, error);
         if (err)
             return err;
         hand_over(actions);
@@ -392,8 +168,8 @@ static lp_err pull_some(client_session *s, client_actions *actions, lp_error *er
     lp_err err = pull_cursors(s->replica, &cursors, &known, error);
     /* Before the first welcome the scopes are not known: it will name them. */
     if (!err && known)
-        err =
-            send_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), FIRST_PAGE_BYTES, error);
+        err = requests_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), FIRST_PAGE_BYTES,
+                            error);
     buf_fini(&cursors);
     return err;
 }
@@ -420,7 +196,7 @@ static void arrive(client_session *s, client_actions *actions) {
         enter(s, actions, LP_STATE_LIVE, reason);
         return;
     }
-    add(actions, CLIENT_CLOSE);
+    session_act(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
     enter(s, actions, LP_STATE_IDLE, reason);
     finish(s, actions, LP_OK, "in sync");
@@ -430,13 +206,13 @@ static void work(client_session *s, client_actions *actions) {
     lp_error error = {.code = LP_OK};
     uint32_t before = s->next_id;
     lp_err err = push_some(s, actions, &error);
-    bool pushing = in_flight(s, REQUEST_PUSH) > 0;
-    bool pulling = pull_in_flight(s);
+    bool pushing = requests_in_flight(s, REQUEST_PUSH) > 0;
+    bool pulling = requests_pulling(s);
     bool idle = !err && !pushing && !pulling;
     if (idle && s->pulled && s->welcomed)
         arrive(s, actions);
     bool stay = s->state != LP_STATE_IDLE;
-    if (idle && stay && (!s->pulled || (s->welcomed && in_flight(s, REQUEST_WAIT) == 0)))
+    if (idle && stay && (!s->pulled || (s->welcomed && requests_in_flight(s, REQUEST_WAIT) == 0)))
         err = pull_some(s, actions, &error);
     if (err) {
         local_failure(s, actions, err, &error);
@@ -457,7 +233,7 @@ static void count_conflicts(client_session *s) {
  * much. So the sample with the shortest counts, and on a slow line the next hello says when it will arrive: else a line
  * that takes more than the tolerance would look like a wrong clock for ever. */
 static int64_t clock_delta_ms(client_session *s, int64_t server_ms) {
-    int64_t round_trip_ms = boot_ms(s) - s->hello_ms;
+    int64_t round_trip_ms = session_boot_ms(s) - s->hello_ms;
     bool better = s->best_ms == 0 || round_trip_ms <= s->best_ms;
     s->lead_ms = round_trip_ms / 2;
     if (!better)
@@ -488,7 +264,7 @@ static void start_anew(client_session *s, client_actions *actions, uint64_t high
     memset(s->requests, 0, sizeof s->requests);
     s->sent = 0;
     s->pulled = false;
-    err = send_hello(s, actions, &error);
+    err = requests_hello(s, actions, &error);
     if (err)
         local_failure(s, actions, err, &error);
 }
@@ -559,7 +335,7 @@ static lp_err read_ahead(client_session *s, client_actions *actions, span pages,
     }
     lp_err err = LP_OK;
     if (more && !from.failed && !cursors.failed) {
-        err = send_pull(s, actions, REQUEST_PULL, buf_span(&cursors), PAGE_BYTES, error);
+        err = requests_pull(s, actions, REQUEST_PULL, buf_span(&cursors), PAGE_BYTES, error);
         s->result.round_trips++;
     }
     buf_fini(&cursors);
@@ -608,7 +384,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     s->clocks = 0;
     replica_checkpoint(s->replica, true);
     if (has_pages)
-        s->pulled = !more && in_flight(s, REQUEST_PUSH) == 0;
+        s->pulled = !more && requests_in_flight(s, REQUEST_PUSH) == 0;
     /* While a push is unanswered, be it another process's, the server may hold what this end does not know to be there yet. */
     uint64_t frozen = 1;
     if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)
@@ -633,12 +409,12 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
         retry(s, actions, LP_PROTOCOL, error.message, 0);
         return;
     }
-    request *r = find_request(s, id);
+    request *r = requests_find(s, id);
     if (!r)
         return; /* an answer to what a clock correction withdrew, or nonsense: nothing waits for it */
     request done = *r;
     *r = (request){.kind = REQUEST_FREE};
-    s->deadline_ms = boot_ms(s) + CLIENT_ANSWER_MS + (in_flight(s, REQUEST_WAIT) ? CLIENT_WAIT_MS : 0);
+    s->deadline_ms = session_boot_ms(s) + CLIENT_ANSWER_MS + (requests_in_flight(s, REQUEST_WAIT) ? CLIENT_WAIT_MS : 0);
     switch (m.number) {
     case MSG_WELCOME:
         on_welcome(s, actions, &m);
@@ -670,8 +446,8 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
 /* ---- events ---- */
 
 static void connect(client_session *s, client_actions *actions) {
-    add(actions, CLIENT_CONNECT);
-    s->deadline_ms = boot_ms(s) + CLIENT_CONNECT_MS;
+    session_act(actions, CLIENT_CONNECT);
+    s->deadline_ms = session_boot_ms(s) + CLIENT_CONNECT_MS;
     s->next_attempt_ms = 0;
     s->sent = 0;
     s->pulled = false;
@@ -699,7 +475,7 @@ static void on_open(client_session *s, client_actions *actions, span binding) {
         memcpy(s->binding, binding.data, s->binding_size);
     s->lead_ms = s->best_ms = 0;
     enter(s, actions, LP_STATE_SYNCING, "");
-    lp_err err = send_hello(s, actions, &error);
+    lp_err err = requests_hello(s, actions, &error);
     if (err)
         local_failure(s, actions, err, &error);
     else
@@ -715,7 +491,7 @@ static void on_lost(client_session *s, client_actions *actions, const lp_error *
 }
 
 static void on_tick(client_session *s, client_actions *actions) {
-    if (boot_ms(s) < s->deadline_ms)
+    if (session_boot_ms(s) < s->deadline_ms)
         return;
     if (s->state == LP_STATE_WAITING)
         connect(s, actions);

@@ -1,0 +1,187 @@
+/* requests.c - what a session asks of the server: hello, push, pull, wait; and which answers are due. See session_parts.h. */
+#include <string.h>
+
+#include "client/outbox.h"
+#include "client/pull.h"
+#include "client/session_parts.h"
+#include "proto/crypto.h"
+#include "proto/err.h"
+
+int64_t session_boot_ms(const client_session *s) {
+    return s->replica->env->boot_ms(s->replica->env->ctx);
+}
+
+client_action *session_act(client_actions *actions, client_action_kind kind) {
+    if (actions->count == CLIENT_ACTIONS_MAX)
+        return NULL;
+    client_action *a = &actions->list[actions->count++];
+    *a = (client_action){.kind = kind};
+    return a;
+}
+
+bool requests_pulling(const client_session *s) {
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        if (s->requests[i].pulls)
+            return true;
+    return false;
+}
+
+uint32_t requests_in_flight(const client_session *s, request_kind kind) {
+    uint32_t count = 0;
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        count += s->requests[i].kind == kind;
+    return count;
+}
+
+request *requests_find(client_session *s, uint32_t id) {
+    for (int i = 0; i < REQUESTS_MAX; i++)
+        if (s->requests[i].kind != REQUEST_FREE && s->requests[i].id == id)
+            return &s->requests[i];
+    return NULL;
+}
+
+static request *send(client_session *s, client_actions *actions, request_kind kind, const message *m, lp_err *err_out,
+                     lp_error *error) {
+    request *r = NULL;
+    for (int i = 0; i < REQUESTS_MAX && !r; i++)
+        if (s->requests[i].kind == REQUEST_FREE)
+            r = &s->requests[i];
+    client_action *a = r ? session_act(actions, CLIENT_SEND) : NULL;
+    if (!a) {
+        *err_out = err_set(error, LP_BUSY, "too many requests at once");
+        return NULL;
+    }
+    *err_out = message_encode(m, &a->message, error);
+    if (*err_out) {
+        buf_fini(&a->message);
+        actions->count--;
+        return NULL;
+    }
+    s->next_id = (s->next_id + 1) | 0x80000000u;
+    a->id = s->next_id;
+    *r = (request){.kind = kind, .id = a->id, .batch = m->batch};
+    int64_t answer_ms = session_boot_ms(s) + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
+    if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
+        s->deadline_ms = answer_ms;
+    return r;
+}
+
+lp_err requests_hello(client_session *s, client_actions *actions, lp_error *error) {
+    replica *r = s->replica;
+    buf seed = {0};
+    buf install = {0};
+    buf signed_bytes = {0};
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+    lp_err err = replica_meta(r, "device.seed", &seed, error);
+    if (!err)
+        err = replica_meta(r, "device.install", &install, error);
+    if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
+        err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
+    message hello = {.number = MSG_HELLO,
+                     .version = PROTOCOL_VERSION,
+                     .version_min = PROTOCOL_VERSION_MIN,
+                     .device = r->clock.author,
+                     .install = buf_span(&install),
+                     .now_ms = replica_now_ms(r) + s->lead_ms,
+                     .batch = outbox_last_batch(r),
+                     .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION)};
+    if (!err) {
+        message_hello_signed(&hello, span_of(s->binding, s->binding_size), &signed_bytes);
+        err = signed_bytes.failed ? err_plain(error, LP_NOMEM)
+                                  : crypto_sign(seed.data, buf_span(&signed_bytes), signature, error);
+    }
+    hello.signature = span_of(signature, sizeof signature);
+    if (!err) {
+        uint64_t high = hello.batch;
+        request *sent = send(s, actions, REQUEST_HELLO, &hello, &err, error);
+        if (sent)
+            sent->batch = high;
+        s->hello_ms = session_boot_ms(s);
+    }
+    buf_fini(&seed);
+    buf_fini(&install);
+    buf_fini(&signed_bytes);
+    return err;
+}
+
+lp_err requests_next_batch(client_session *s, uint64_t *number_out, lp_error *error) {
+    lp_err err = outbox_next_batch(s->replica, s->sent, number_out, error);
+    if (err || *number_out)
+        return err;
+    bool pending;
+    err = outbox_unfrozen(s->replica, &pending, error);
+    if (err || !pending)
+        return err;
+    /* Freeze as many as the window takes: one durable commit for all of them. */
+    err = replica_begin(s->replica, error);
+    uint64_t frozen = 1;
+    for (int i = 0; !err && frozen && i < CLIENT_WINDOW; i++) {
+        err = outbox_freeze(s->replica, &frozen, error);
+        if (!err && *number_out == 0)
+            *number_out = frozen;
+    }
+    if (!err)
+        return replica_commit(s->replica, error);
+    replica_rollback(s->replica);
+    return err;
+}
+
+/* True if nothing follows batch `number` in the outbox. */
+static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_error *error) {
+    uint64_t next;
+    bool unfrozen = false;
+    lp_err err = outbox_next_batch(s->replica, number, &next, error);
+    if (!err && next == 0)
+        err = outbox_unfrozen(s->replica, &unfrozen, error);
+    *last_out = next == 0 && !unfrozen;
+    return err;
+}
+
+/* The last batch asks for pages too: the normal reconnect is one round trip. Behind others of a bulk it does not: verdicts would wait
+ * until the server has walked over all that was just pushed. */
+lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
+    buf changes = {0};
+    buf cursors = {0};
+    uint64_t count, before = 0;
+    bool last = false, known = false;
+    lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
+    if (err == LP_NOT_FOUND) {
+        s->sent = number; /* another process that syncs this replica has settled it meanwhile */
+        return LP_OK;
+    }
+    if (!err && requests_in_flight(s, REQUEST_PUSH) == 0)
+        err = is_last(s, number, &last, error);
+    if (!err)
+        err = outbox_batch_before(s->replica, number, &before, error);
+    if (!err && last)
+        err = pull_cursors(s->replica, &cursors, &known, error);
+    if (!err) {
+        message m = {.number = MSG_SYNC, .batch = number, .after = before, .changes = buf_span(&changes)};
+        if (known) {
+            m.cursors = buf_span(&cursors);
+            m.page_bytes = PAGE_BYTES;
+        }
+        request *r = send(s, actions, REQUEST_PUSH, &m, &err, error);
+        if (r) {
+            r->pulls = known;
+            s->sent = number;
+            s->pulled = false;
+        }
+    }
+    buf_fini(&changes);
+    buf_fini(&cursors);
+    return err;
+}
+
+lp_err requests_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
+                     lp_error *error) {
+    message m = {.number = kind == REQUEST_WAIT ? MSG_WAIT : MSG_SYNC,
+                 .cursors = cursors,
+                 .page_bytes = page_bytes,
+                 .timeout_ms = kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0};
+    lp_err err;
+    request *r = send(s, actions, kind, &m, &err, error);
+    if (r)
+        r->pulls = kind == REQUEST_PULL;
+    return err;
+}

@@ -1,0 +1,67 @@
+/* session_parts.h - what the files of the session share: session.c decides, requests.c asks. Nobody else includes this. */
+#ifndef CLIENT_SESSION_PARTS_H
+#define CLIENT_SESSION_PARTS_H
+
+#include "client/session.h"
+#include "proto/message.h"
+
+#define NEVER INT64_MAX
+#define PAGE_BYTES (640 * 1024)
+#define FIRST_PAGE_BYTES                                                                                               \
+    (128 * 1024) /* small, so that this end has work early; the next is asked for before it is applied */
+
+typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
+
+typedef struct request {
+    request_kind kind;
+    uint32_t id;
+    uint64_t batch;
+    bool pulls; /* the answer brings pages */
+} request;
+
+#define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
+
+struct client_session {
+    replica *replica;
+    lp_state state;
+    bool keep;
+    bool welcomed;   /* on this connection */
+    bool pulled;     /* every scope was read to its end since the last push */
+    uint32_t clocks; /* corrections since something was exchanged */
+    bool diverged;   /* in sync, yet the digests differ */
+    bool progressed; /* on this connection something was exchanged */
+    uint32_t next_id;
+    uint64_t sent; /* highest batch sent on this connection */
+    request requests[REQUESTS_MAX];
+    uint32_t failures; /* in a row */
+    int64_t deadline_ms;
+    int64_t next_attempt_ms;
+    int64_t hello_ms; /* when the last hello was sent, in boot time */
+    int64_t lead_ms;  /* how long a hello takes to arrive, as far as is known on this connection */
+    int64_t best_ms;  /* shortest round trip of a clock correction on this connection; 0: none */
+    uint8_t binding[64];
+    size_t binding_size;
+    char reason[LP_ERROR_MESSAGE_BYTES];
+    lp_sync_result result;
+};
+
+int64_t session_boot_ms(const client_session *s);
+/** The next free action; NULL if there is none. */
+client_action *session_act(client_actions *actions, client_action_kind kind);
+
+/** True if an answer that is due will bring pages. */
+bool requests_pulling(const client_session *s);
+uint32_t requests_in_flight(const client_session *s, request_kind kind);
+/** The request an answer belongs to; NULL if nothing waits for it. */
+request *requests_find(client_session *s, uint32_t id);
+
+/** Greets. Errors of these: those of the replica, LP_BUSY too many at once. */
+lp_err requests_hello(client_session *s, client_actions *actions, lp_error *error);
+/** The next batch to send: one frozen before, or newly frozen; 0 if the outbox is empty. */
+lp_err requests_next_batch(client_session *s, uint64_t *number_out, lp_error *error);
+lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error);
+/** Asks for pages, or to be told of them. */
+lp_err requests_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
+                     lp_error *error);
+
+#endif
