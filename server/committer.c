@@ -59,7 +59,8 @@ uint64_t committer_seq(const committer *c) {
 
 /* ---- the kinds of jobs ---- */
 
-static lp_err apply_batch(pool *p, const message *request, const device *d, buf *verdicts_out, lp_error *error) {
+static lp_err apply_batch(pool *p, const message *request, const device *d, job *j, buf *verdicts_out,
+                          lp_error *error) {
     changes_reader changes;
     apply_verdicts verdicts = {0};
     apply_author author = {d->number, d->staff};
@@ -75,6 +76,7 @@ static lp_err apply_batch(pool *p, const message *request, const device *d, buf 
         if (verdicts.list.failed || verdicts_out->failed)
             err = err_plain(error, LP_NOMEM);
     }
+    j->cloned = verdicts.cloned;
     buf_fini(&verdicts.list);
     changes_close(&changes);
     return err;
@@ -104,7 +106,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
                       "batch %llu of this device came with another content before: a copy of the replica is in use",
                       (unsigned long long)request.batch);
     if (!err && state == BATCH_NEW) {
-        err = apply_batch(p, &request, &d, &verdicts, error);
+        err = apply_batch(p, &request, &d, j, &verdicts, error);
         d.batch = request.batch;
         if (!err)
             err = batches_keep(p, d.number, request.batch, hash, buf_span(&verdicts), error);

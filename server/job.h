@@ -22,9 +22,11 @@ typedef struct job {
     buf request; /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE: an encoded CONTROL message */
     lp_err result; /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
     lp_error error;
-    uint32_t retry_ms;                        /**< with LP_BUSY and friends: nothing was refused, try again */
-    buf answer;                               /**< an encoded message: SYNCED without pages, JOINED, or CONTROLLED */
-    uint64_t seq;                             /**< the pool's last seq after the commit */
+    uint32_t retry_ms; /**< with LP_BUSY and friends: nothing was refused, try again */
+    uint64_t
+        cloned;   /**< PUSH: changes whose stamps had come with other values before: a copy of the device is in use */
+    buf answer;   /**< an encoded message: SYNCED without pages, JOINED, or CONTROLLED */
+    uint64_t seq; /**< the pool's last seq after the commit */
     void (*done)(void *ctx, struct job *job); /**< called once, after the commit, on the committer's thread */
     void *ctx;
     struct job *next; /**< the committer's */

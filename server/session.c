@@ -372,6 +372,10 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         close_session(s, actions);
         goto out;
     }
+    if (j->cloned)
+        err_set(&actions->trouble, LP_CLONED,
+                "%llu of its changes carry stamps that came with other values before: a copy of it is in use",
+                (unsigned long long)j->cloned);
     if (j->kind == JOB_PUSH && request.batch > s->device->batch)
         s->device->batch = request.batch;
     bool pages_fit = parts.verdicts.size <= VERDICTS_WITH_PAGES_MAX;
@@ -489,6 +493,7 @@ static void on_message(session *s, store_reader *reader, session_actions *action
 
 void session_step(session *s, store_reader *reader, const session_event *event, session_actions *actions_out) {
     actions_out->count = 0;
+    actions_out->trouble.code = LP_OK;
     switch (event->kind) {
     case SESSION_MESSAGE:
         if (s->state != SESSION_CLOSED)

@@ -53,7 +53,8 @@ typedef struct session_action {
 typedef struct session_actions {
     uint32_t count;
     session_action list[SESSION_ACTIONS_MAX];
-    lp_error trouble; /**< why a request was refused or could not be served, for the log; code LP_OK if it was */
+    lp_error
+        trouble; /**< for the log: why a request was refused or could not be served, or what was odd about it; code LP_OK if nothing */
 } session_actions;
 
 /** `binding`: the channel binding of the connection (channel.h), copied. The pool is borrowed. Errors: LP_NOMEM. */

@@ -75,9 +75,10 @@ static void log_trouble(const conn *c, const lp_error *trouble) {
         return;
     bool ours =
         trouble->code == LP_FULL || trouble->code == LP_IO || trouble->code == LP_NOMEM || trouble->code == LP_CORRUPT;
+    const char *what = ours ? "cannot serve a device" : trouble->code == LP_CLONED ? "device cloned" : "device refused";
     char address[PEER_TEXT_BYTES];
     peer_format(&c->peer, c->peer_port, address);
-    log_line(c->net->log, ours ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, ours ? "cannot serve a device" : "device refused",
+    log_line(c->net->log, ours ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, what,
              LOG_NUMBER("device", session_device(c->session)), LOG_TEXT("address", address),
              LOG_TEXT("reason", trouble->message));
 }

@@ -217,6 +217,23 @@ static void a_batch_sent_twice_gets_the_remembered_verdicts(void **state) {
     hand_close(&h);
 }
 
+/* Two copies of one device write in the same moment: every replica keeps the same one of the two, and the server says so. */
+static void one_stamp_with_two_values_is_told(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 2);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    assert_int_equal(h.world->trouble.code, LP_OK);
+    h.clock.last--;
+    h.clock_ms = -3600000; /* so that the clock gives the same stamp again */
+    hand_push_text(&h, 2, LEAD_COMPANY, "Other");
+    hand_expect(&h, MSG_SYNCED);
+    assert_int_equal(h.world->trouble.code, LP_CLONED);
+    hand_close(&h);
+}
+
 static void a_batch_number_with_other_content_is_a_clone(void **state) {
     hand h;
     (void)state;
@@ -536,6 +553,7 @@ int main(void) {
         cmocka_unit_test(an_invitation_expires_unless_it_was_used),
         cmocka_unit_test(a_batch_sent_twice_gets_the_remembered_verdicts),
         cmocka_unit_test(a_batch_number_with_other_content_is_a_clone),
+        cmocka_unit_test(one_stamp_with_two_values_is_told),
         cmocka_unit_test(a_hello_below_the_high_water_is_a_clone),
         cmocka_unit_test(gaps_between_batch_numbers_are_legal),
         cmocka_unit_test(what_the_schema_forbids_is_refused_change_by_change),

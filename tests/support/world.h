@@ -133,6 +133,7 @@ struct world {
     store *store;
     pool pool;
     committer *committer;
+    lp_error trouble; /**< the last the server would have logged; code LP_OK if there was none */
     store_reader *reader;
     job *jobs;            /**< waiting for a commit, in order of submission */
     int64_t commit_at_ms; /**< INT64_MAX: none planned */

@@ -126,6 +126,8 @@ static void carry_out(world *w, uint32_t link, session_actions *actions) {
 static void step(world *w, uint32_t link, const session_event *event) {
     session_actions actions;
     session_step(w->links[link].session, w->reader, event, &actions);
+    if (actions.trouble.code != LP_OK)
+        w->trouble = actions.trouble;
     carry_out(w, link, &actions);
 }
 
