@@ -28,13 +28,12 @@ if [ ! -x "$build/bin/leadpoold" ] || [ ! -x "$build/bin/leadpool" ]; then
     exit 0
 fi
 "$build/bin/leadpoold" init --data pool --name README
+mkfifo log
 "$build/bin/leadpoold" serve --data pool --listen 127.0.0.1:0 2> log &
 server=$!
-tries=0
-until grep -q listening log; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 100 ] && kill -0 "$server" || { cat log; exit 1; }
-    sleep 0.1
+exec 3< log
+while read -r line <&3; do
+    case $line in *listening*) break ;; esac
 done
 invitation=$("$build/bin/leadpoold" invite --data pool --staff "Li Wei" --role rep --json |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["invitation"])')
