@@ -263,31 +263,27 @@ static lp_err batch_range(replica *r, uint64_t number, int64_t *first_out, int64
     return LP_OK;
 }
 
-lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error) {
-    *number_out = 0;
-    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_NEXT, error);
-    if (!s)
-        return LP_IO;
-    sqlite3_bind_int64(s, 1, (int64_t)after);
-    lp_err err = statement_row(r, s, "read the outbox", error);
-    if (err)
-        return err == LP_NOT_FOUND ? LP_OK : err;
-    *number_out = (uint64_t)sqlite3_column_int64(s, 0);
-    sqlite3_reset(s);
-    return LP_OK;
-}
-
-lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error) {
-    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_BEFORE, error);
+/* The number a query for a batch beside `number` finds; 0 if there is none. */
+static lp_err batch_beside(replica *r, statement_name query, uint64_t number, uint64_t *found_out, lp_error *error) {
+    *found_out = 0;
+    sqlite3_stmt *s = statement(r, query, error);
     if (!s)
         return LP_IO;
     sqlite3_bind_int64(s, 1, (int64_t)number);
     lp_err err = statement_row(r, s, "read the outbox", error);
     if (err)
-        return err;
-    *before_out = (uint64_t)sqlite3_column_int64(s, 0);
+        return err == LP_NOT_FOUND ? LP_OK : err;
+    *found_out = (uint64_t)sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
     return LP_OK;
+}
+
+lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error) {
+    return batch_beside(r, STATEMENT_BATCH_NEXT, after, number_out, error);
+}
+
+lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error) {
+    return batch_beside(r, STATEMENT_BATCH_BEFORE, number, before_out, error);
 }
 
 lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error) {

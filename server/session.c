@@ -28,6 +28,8 @@ typedef struct parked_wait {
     uint8_t *cursors;
 } parked_wait;
 
+_Static_assert(sizeof(parked_wait) + CURSORS_BYTES_MAX <= 1024, "invariant (3): a parked wait costs at most 1 KiB");
+
 struct session {
     pool *pool;
     session_state state;
