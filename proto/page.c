@@ -2,6 +2,11 @@
 #include "proto/page.h"
 
 #include "proto/digest.h"
+#include "proto/id.h"
+
+/* Parts of a page on the wire: those that always come, and all that this version knows. */
+#define PARTS_ALWAYS 7
+#define PARTS_ALL 12
 
 /* Skips what a newer peer appended to a list of known length. */
 static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
@@ -30,23 +35,36 @@ static void take_cursor_parts(wire_reader *r, cursor *c) {
         r->failed = true;
 }
 
-/* The optional last part: element `index` of a list of `count`. */
-static void take_behind(wire_reader *r, uint32_t count, uint32_t index, cursor *c) {
-    if (count > index)
-        c->behind = wire_u64(r);
-    r->failed |= count < index || c->behind > c->seq;
-    skip_rest(r, count, index + 1);
-}
-
 bool cursor_take(wire_reader *r, cursor *cursor_out) {
     uint32_t count = wire_array(r);
     take_cursor_parts(r, cursor_out);
-    take_behind(r, count, 4, cursor_out);
+    if (count > 4)
+        cursor_out->behind = wire_u64(r);
+    r->failed |= count < 4 || cursor_out->behind > cursor_out->seq;
+    skip_rest(r, count, 5);
     return !r->failed;
 }
 
+/* How many parts a page has on the wire: those at the end that say nothing are left out. */
+static uint32_t count_parts(const page *p) {
+    const bool said[] = {p->cursor.behind > 0, p->start, p->whole.size > 0, p->left.size > 0, p->erased.size > 0};
+    uint32_t count = PARTS_ALWAYS;
+    for (uint32_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        if (said[i])
+            count = PARTS_ALWAYS + i + 1;
+    return count;
+}
+
+static void put_ids(buf *b, span ids) {
+    if (ids.size)
+        buf_append_span(b, ids);
+    else
+        wire_put_array(b, 0);
+}
+
 void page_put(buf *b, const page *p) {
-    wire_put_array(b, p->cursor.behind ? 8 : 7);
+    uint32_t count = count_parts(p);
+    wire_put_array(b, count);
     wire_put_text(b, p->cursor.scope);
     wire_put_bytes(b, p->cursor.epoch);
     wire_put_u64(b, p->cursor.seq);
@@ -57,8 +75,37 @@ void page_put(buf *b, const page *p) {
         wire_put_bytes(b, p->digest);
     else
         wire_put_nil(b);
-    if (p->cursor.behind)
+    if (count > PARTS_ALWAYS)
         wire_put_u64(b, p->cursor.behind);
+    if (count > PARTS_ALWAYS + 1)
+        wire_put_bool(b, p->start);
+    const span ids[] = {p->whole, p->left, p->erased};
+    for (uint32_t i = 0; i < 3 && count > PARTS_ALWAYS + 2 + i; i++)
+        put_ids(b, ids[i]);
+}
+
+/* A list of ids, proved to be one; empty if there are none. */
+static span take_ids(wire_reader *r) {
+    span ids = wire_raw(r);
+    wire_reader inside = wire_open(ids);
+    lp_id id;
+    uint32_t count = wire_array(&inside);
+    for (uint32_t i = 0; i < count && !inside.failed; i++)
+        inside.failed |= !id_from_span(wire_bytes(&inside), &id);
+    r->failed |= inside.failed;
+    return count ? ids : (span){0};
+}
+
+wire_reader page_ids(span part, uint32_t *left_out) {
+    wire_reader ids = wire_open(part);
+    *left_out = part.size ? wire_array(&ids) : 0;
+    return ids;
+}
+
+lp_id page_next_id(wire_reader *ids) {
+    lp_id id = {{0}};
+    id_from_span(wire_bytes(ids), &id);
+    return id;
 }
 
 bool page_take(wire_reader *r, page *page_out) {
@@ -72,7 +119,15 @@ bool page_take(wire_reader *r, page *page_out) {
     else
         page_out->digest = wire_bytes(r);
     r->failed |= page_out->digest.data && page_out->digest.size != DIGEST_BYTES;
-    take_behind(r, count, 7, &page_out->cursor);
+    if (count > PARTS_ALWAYS)
+        page_out->cursor.behind = wire_u64(r);
+    if (count > PARTS_ALWAYS + 1)
+        page_out->start = wire_bool(r);
+    span *const ids[] = {&page_out->whole, &page_out->left, &page_out->erased};
+    for (uint32_t i = 0; i < 3 && count > PARTS_ALWAYS + 2 + i; i++)
+        *ids[i] = take_ids(r);
+    r->failed |= count < PARTS_ALWAYS || page_out->cursor.behind > page_out->cursor.seq;
+    skip_rest(r, count, PARTS_ALL);
     return !r->failed;
 }
 

@@ -1,14 +1,18 @@
 /* page.h - cursors, pages and verdicts: the parts of sync that are lists. Thread: any.
  *
  *     cursors  := [ [ scope, epoch, seq, tag, behind? ], ... ]
- *     pages    := [ [ scope, epoch, seq, tag, more, changes, digest, behind? ], ... ]    seq: the cursor after this page
- *                 digest is nil unless `more` is false: 16 bytes, of the whole scope at this cursor
+ *     pages    := [ page, ... ]
+ *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased ]
+ *                 seq: the cursor after this page. digest is nil unless `more` is false: 16 bytes, of the whole scope at this
+ *                 cursor. From behind on, parts that are zero or empty are left out at the end
+ *                 start: bool; whole, left, erased: [ bin16 id, ... ]
  *     verdicts := [ [ set index, field index, verdict, reason ], ... ]          what is not listed was applied;
  *                 field index -1 speaks of the whole set */
 #ifndef PROTO_PAGE_H
 #define PROTO_PAGE_H
 
 #include "leadpool/error.h"
+#include "leadpool/value.h"
 #include "proto/wire.h"
 
 #define EPOCH_BYTES 16
@@ -31,6 +35,13 @@ typedef struct page {
     bool more;
     span changes; /**< change.h; page_put takes empty for a list without sets */
     span digest;  /**< 16 bytes or empty */
+    /** The pull begins at the scope's beginning. From here to the page without `more` every record comes whole, and what a replica held of
+     *  the scope and did not get by then is not in it any more. */
+    bool start;
+    span
+        whole; /**< page_ids: records that come whole though the pull does not begin at the beginning: they joined the scope */
+    span left;   /**< page_ids: records that left the scope */
+    span erased; /**< page_ids: records that were erased for good, here and everywhere */
 } page;
 
 typedef enum verdict_kind {
@@ -51,6 +62,9 @@ void cursor_put(buf *b, const cursor *c);
 bool cursor_take(wire_reader *r, cursor *cursor_out); /**< false on nonsense */
 void page_put(buf *b, const page *p);
 bool page_take(wire_reader *r, page *page_out);
+/** Reads the ids of a page's part one by one: begin with wire_open(part), `*left_out` ids follow. Every part of a taken page reads to its end. */
+wire_reader page_ids(span part, uint32_t *left_out);
+lp_id page_next_id(wire_reader *ids);
 void verdict_put(buf *b, const verdict *v);
 bool verdict_take(wire_reader *r, verdict *verdict_out);
 

@@ -30,6 +30,8 @@ static void read_pages(span raw) {
         page_put(&b, &p);
         wire_reader again = wire_open(buf_span(&b));
         must(page_take(&again, &back) && wire_done(&again) && span_equal(p.changes, back.changes));
+        must(p.start == back.start && span_equal(p.whole, back.whole) && span_equal(p.left, back.left) &&
+             span_equal(p.erased, back.erased));
         buf_fini(&b);
     }
 }

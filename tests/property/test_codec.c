@@ -338,6 +338,14 @@ static void cursors_pages_and_verdicts_come_back(void **state) {
             one.cursor.tag = span_of(random + EPOCH_BYTES, CURSOR_TAG_BYTES);
         if (prop_chance(&p, 50))
             one.digest = span_of(random + EPOCH_BYTES + CURSOR_TAG_BYTES, 16);
+        if (prop_chance(&p, 30))
+            one.cursor.behind = prop_below(&p, one.cursor.seq / 2 + 1);
+        one.start = prop_chance(&p, 30);
+        const span ids = SPAN_LITERAL("\x91\xc4\x10iiiiiiiiiiiiiiii");
+        span *const lists[] = {&one.whole, &one.left, &one.erased};
+        for (int k = 0; k < 3; k++)
+            if (prop_chance(&p, 30))
+                *lists[k] = ids;
         verdict judged = {.set = (uint32_t)prop_number(&p),
                           .field = (int32_t)prop_between(&p, -1, INT32_MAX),
                           .kind = (verdict_kind)prop_below(&p, 4),

@@ -65,7 +65,7 @@ static void pages_are_held_to_their_form(void **state) {
     (void)state;
     assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc3\x92\x90\x90\xc0")));
     assert_true(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90" EPOCH)));
-    assert_true(page_ok(SPAN_LITERAL("\x99\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0\x03\xa1x")));
+    assert_true(page_ok(SPAN_LITERAL("\x98\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0\x03")));
     assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x08"
                                       "dddddddd")));
     assert_false(page_ok(SPAN_LITERAL("\x97\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc4\x00")));
@@ -82,6 +82,40 @@ static void a_page_without_changes_holds_an_empty_list(void **state) {
     page_put(&b, &p);
     assert_true(span_equal(buf_span(&b), SPAN_LITERAL("\x97\xa4pool\xc4\x00\x07\xc4\x00\xc2\x92\x90\x90\xc0")));
     buf_fini(&b);
+}
+
+static void ids_of_a_page_come_back_as_they_were_put(void **state) {
+    (void)state;
+    const span one = SPAN_LITERAL("\x91" EPOCH), two = SPAN_LITERAL("\x92" EPOCH "\xc4\x10gggggggggggggggQ");
+    buf b = {0};
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"), .seq = 7}, .start = true, .whole = one, .erased = two}, back;
+    page_put(&b, &p);
+    wire_reader r = wire_open(buf_span(&b));
+    assert_true(page_take(&r, &back) && wire_done(&r));
+    assert_true(back.start && span_equal(back.whole, one) && back.left.size == 0 && span_equal(back.erased, two));
+    uint32_t left;
+    wire_reader ids = page_ids(back.erased, &left);
+    assert_int_equal(left, 2);
+    assert_memory_equal(page_next_id(&ids).bytes, "eeeeeeeeeeeeeeee", 16);
+    assert_memory_equal(page_next_id(&ids).bytes, "gggggggggggggggQ", 16);
+    assert_true(wire_done(&ids));
+    page_ids(back.left, &left);
+    assert_int_equal(left, 0);
+    buf_fini(&b);
+}
+
+static void ids_of_a_page_are_held_to_their_form(void **state) {
+    (void)state;
+#define HEAD "\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0"
+    assert_true(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\xc3")));
+    assert_false(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\x01")));
+    assert_false(page_ok(SPAN_LITERAL("\x98" HEAD "\x08"))); /* behind its own beginning */
+    assert_true(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" EPOCH)));
+    assert_true(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\xa1x")));
+    assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" TAG)));
+    assert_false(page_ok(SPAN_LITERAL("\x9b" HEAD "\x00\xc2\x90\xc0")));
+    assert_false(page_ok(SPAN_LITERAL("\x9c" HEAD "\x00\xc2\x90\x90\x91\x07")));
+#undef HEAD
 }
 
 static void verdicts_are_held_to_their_form(void **state) {
@@ -102,6 +136,8 @@ int main(void) {
         cmocka_unit_test(cursors_are_held_to_their_form),
         cmocka_unit_test(pages_are_held_to_their_form),
         cmocka_unit_test(a_page_without_changes_holds_an_empty_list),
+        cmocka_unit_test(ids_of_a_page_come_back_as_they_were_put),
+        cmocka_unit_test(ids_of_a_page_are_held_to_their_form),
         cmocka_unit_test(verdicts_are_held_to_their_form),
     };
     return cmocka_run_group_tests_name("unit_page", tests, NULL, NULL);

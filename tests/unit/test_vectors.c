@@ -103,8 +103,9 @@ static void make_lists(fixture *f) {
     cursor fresh = {.scope = SPAN_LITERAL("setup")};
     cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678"), 0};
     cursor after = {SPAN_LITERAL("setup"), SPAN_LITERAL(BYTES_16("E")), 12, SPAN_LITERAL("tag01234"), 0};
-    page last = {after, false, buf_span(&f->page_changes), span_of(f->digest, sizeof f->digest)};
-    page empty = {read, true, (span){0}, (span){0}};
+    page last = {
+        .cursor = after, .changes = buf_span(&f->page_changes), .digest = span_of(f->digest, sizeof f->digest)};
+    page empty = {.cursor = read, .more = true};
     verdict verdicts[] = {
         {0, -1, VERDICT_RECEIVED, (span){0}},
         {1, 1, VERDICT_REFUSED, SPAN_LITERAL("city is 90 bytes long, at most 80 are allowed; shorten it")},
