@@ -206,9 +206,10 @@ lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error) {
 }
 
 /* The oseqs the next batch spans; first is 0 if nothing is left to freeze. */
-static lp_err next_range(replica *r, int64_t *first_out, int64_t *last_out, lp_error *error) {
+static lp_err next_range(replica *r, size_t bytes_max, int64_t *first_out, int64_t *last_out, lp_error *error) {
     int64_t frozen;
     size_t bytes = 0;
+    size_t most = bytes_max < OUTBOX_BATCH_BYTES ? bytes_max : OUTBOX_BATCH_BYTES;
     *first_out = 0;
     lp_err err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
     sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_SIZES, error);
@@ -217,7 +218,7 @@ static lp_err next_range(replica *r, int64_t *first_out, int64_t *last_out, lp_e
     sqlite3_bind_int64(s, 1, frozen);
     while (!(err = statement_row(r, s, "read the outbox", error))) {
         bytes += (size_t)sqlite3_column_int64(s, 1) + ENTRY_BYTES;
-        if (*first_out && bytes > OUTBOX_BATCH_BYTES)
+        if (*first_out && bytes > most)
             break;
         if (*first_out == 0)
             *first_out = sqlite3_column_int64(s, 0);
@@ -227,10 +228,10 @@ static lp_err next_range(replica *r, int64_t *first_out, int64_t *last_out, lp_e
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 
-lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error) {
+lp_err outbox_freeze(replica *r, size_t bytes_max, uint64_t *number_out, lp_error *error) {
     int64_t first = 0, last = 0;
     *number_out = 0;
-    lp_err err = next_range(r, &first, &last, error);
+    lp_err err = next_range(r, bytes_max, &first, &last, error);
     if (err || first == 0)
         return err;
     uint64_t number = outbox_last_batch(r) + 1;
@@ -246,6 +247,17 @@ lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error) {
     if (!err)
         *number_out = number;
     return err;
+}
+
+lp_err outbox_first_size(replica *r, size_t *bytes_out, uint32_t *entries_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_FIRST_SIZE, error);
+    lp_err err = s ? statement_row(r, s, "read the outbox", error) : LP_IO;
+    if (err)
+        return err;
+    *entries_out = (uint32_t)sqlite3_column_int64(s, 0);
+    *bytes_out = (size_t)sqlite3_column_int64(s, 1) + (size_t)*entries_out * ENTRY_BYTES;
+    sqlite3_reset(s);
+    return LP_OK;
 }
 
 /* One row of table batch; LP_NOT_FOUND if there is none. */

@@ -17,7 +17,7 @@
 
 #include "client/replica.h"
 
-#define OUTBOX_BATCH_BYTES (256 * 1024) /**< a batch ends before the entry that would take it past this */
+#define OUTBOX_BATCH_BYTES (256 * 1024) /**< of the largest batch, but for one of a single entry */
 
 /** Appends changes of one record made under `at`, one entry per base. */
 lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error);
@@ -29,8 +29,11 @@ lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp
 lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out,
                    lp_err (*each)(void *ctx, const reg *change, lp_error *error), void *ctx, lp_error *error);
 
-/** Freezes the next entries as a batch; *number_out is 0 if there are none. */
-lp_err outbox_freeze(replica *r, uint64_t *number_out, lp_error *error);
+/** Freezes the next entries as a batch, which ends before the entry that would take it past `bytes_max` (at most OUTBOX_BATCH_BYTES);
+ *  *number_out is 0 if there are none. */
+lp_err outbox_freeze(replica *r, size_t bytes_max, uint64_t *number_out, lp_error *error);
+/** Size of the first frozen batch, and how many entries it could be split into; 0 and 0 if there is none. Outside a transaction too. */
+lp_err outbox_first_size(replica *r, size_t *bytes_out, uint32_t *entries_out, lp_error *error);
 /** The first frozen batch with a number above `after`; 0 if there is none. Outside a transaction too. */
 lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
 /** The frozen batch before `number`, which the server has to apply first; 0 if there is none. Outside a transaction too. */

@@ -33,6 +33,10 @@ uint32_t requests_in_flight(const client_session *s, request_kind kind) {
     return count;
 }
 
+bool requests_moving(const client_session *s) {
+    return requests_in_flight(s, REQUEST_PUSH) + requests_in_flight(s, REQUEST_PULL) > 0;
+}
+
 request *requests_find(client_session *s, uint32_t id) {
     for (int i = 0; i < REQUESTS_MAX; i++)
         if (s->requests[i].kind != REQUEST_FREE && s->requests[i].id == id)
@@ -59,11 +63,22 @@ static request *send(client_session *s, client_actions *actions, request_kind ki
     }
     s->next_id = (s->next_id + 1) | 0x80000000u;
     a->id = s->next_id;
-    *r = (request){.kind = kind, .id = a->id, .batch = m->batch};
-    int64_t answer_ms = session_boot_ms(s) + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
+    *r = (request){
+        .kind = kind, .id = a->id, .batch = m->batch, .bytes = a->message.size, .sent_ms = session_boot_ms(s)};
+    int64_t answer_ms = r->sent_ms + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
     if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
         s->deadline_ms = answer_ms;
     return r;
+}
+
+/* What is frozen cannot be cut smaller, and may be more than the line carries between two cuts: then the hello gives it up. */
+static lp_err look_at_frozen(client_session *s, bool *anew_out, lp_error *error) {
+    size_t bytes = 0;
+    uint32_t entries = 0;
+    lp_err err = outbox_first_size(s->replica, &bytes, &entries, error);
+    *anew_out = entries > 1 && bytes > 2 * (size_t)s->line.bytes;
+    s->patient = !s->welcomed && (*anew_out || bytes > HASTY_BYTES);
+    return err;
 }
 
 lp_err requests_hello(client_session *s, client_actions *actions, lp_error *error) {
@@ -77,6 +92,9 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
         err = replica_meta(r, "device.install", &install, error);
     if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
         err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
+    bool anew = false;
+    if (!err)
+        err = look_at_frozen(s, &anew, error);
     message hello = {.number = MSG_HELLO,
                      .version = PROTOCOL_VERSION,
                      .version_min = PROTOCOL_VERSION_MIN,
@@ -84,7 +102,8 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
                      .install = buf_span(&install),
                      .now_ms = replica_now_ms(r) + s->lead_ms,
                      .batch = outbox_last_batch(r),
-                     .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION)};
+                     .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION),
+                     .anew = anew};
     if (!err) {
         message_hello_signed(&hello, span_of(s->binding, s->binding_size), &signed_bytes);
         err = signed_bytes.failed ? err_plain(error, LP_NOMEM)
@@ -116,13 +135,27 @@ lp_err requests_next_batch(client_session *s, uint64_t *number_out, lp_error *er
     err = replica_begin(s->replica, error);
     uint64_t frozen = 1;
     for (int i = 0; !err && frozen && i < CLIENT_WINDOW; i++) {
-        err = outbox_freeze(s->replica, &frozen, error);
+        err = outbox_freeze(s->replica, s->line.bytes, &frozen, error);
         if (!err && *number_out == 0)
             *number_out = frozen;
     }
     if (!err)
         return replica_commit(s->replica, error);
     replica_rollback(s->replica);
+    return err;
+}
+
+/* A batch as it travels: whole, or, if the server has it, by its hash. */
+static lp_err fill_batch(client_session *s, uint64_t number, buf *changes, uint8_t hash[CRYPTO_HASH_BYTES], message *m,
+                         lp_error *error) {
+    uint64_t count;
+    lp_err err = outbox_encode(s->replica, number, changes, &count, error);
+    m->changes = buf_span(changes);
+    if (!err && number <= s->held) {
+        crypto_sha256(m->changes, hash);
+        m->hash = span_of(hash, CRYPTO_HASH_BYTES);
+        m->changes = (span){0};
+    }
     return err;
 }
 
@@ -142,9 +175,11 @@ static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_err
 lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
     buf changes = {0};
     buf cursors = {0};
-    uint64_t count, before = 0;
+    uint64_t before = 0;
+    uint8_t hash[CRYPTO_HASH_BYTES];
     bool last = false, known = false;
-    lp_err err = outbox_encode(s->replica, number, &changes, &count, error);
+    message m = {.number = MSG_SYNC, .batch = number};
+    lp_err err = fill_batch(s, number, &changes, hash, &m, error);
     if (err == LP_NOT_FOUND) {
         s->sent = number; /* another process that syncs this replica has settled it meanwhile */
         return LP_OK;
@@ -156,10 +191,10 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
     if (!err && last)
         err = pull_cursors(s->replica, &cursors, &known, error);
     if (!err) {
-        message m = {.number = MSG_SYNC, .batch = number, .after = before, .changes = buf_span(&changes)};
+        m.after = before;
         if (known) {
             m.cursors = buf_span(&cursors);
-            m.page_bytes = PAGE_BYTES;
+            m.page_bytes = s->line.bytes;
         }
         request *r = send(s, actions, REQUEST_PUSH, &m, &err, error);
         if (r) {

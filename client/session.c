@@ -87,7 +87,8 @@ static void enter(client_session *s, client_actions *actions, lp_state state, co
 static void drop_connection(client_session *s, client_actions *actions) {
     session_act(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
-    s->welcomed = false;
+    s->welcomed = s->patient = false;
+    s->held = 0;
 }
 
 static void finish(client_session *s, client_actions *actions, lp_err err, const char *text) {
@@ -119,8 +120,23 @@ static int64_t backoff_ms(client_session *s) {
     return (int64_t)(random % (uint64_t)(bound + 1));
 }
 
+/* The connection broke under a transfer before anything came through: what is sent next has to be smaller. Kept, because the next attempt may
+ * be another process's. Not to know it costs no more than another attempt. */
+static void note_cut(client_session *s) {
+    lp_error ignored;
+    line_cut(&s->line);
+    if (replica_begin(s->replica, &ignored))
+        return;
+    if (replica_meta_put_int(s->replica, "line.bytes", s->line.bytes, &ignored))
+        replica_rollback(s->replica);
+    else
+        replica_commit(s->replica, &ignored);
+}
+
 /* Ends this connection; tries again later, or says so to who asked for one sync. */
 static void retry(client_session *s, client_actions *actions, lp_err err, const char *text, int64_t server_ms) {
+    if (err == LP_OFFLINE && s->welcomed && !s->progressed && requests_moving(s))
+        note_cut(s);
     drop_connection(s, actions);
     bool again = s->keep || (s->progressed && err == LP_OFFLINE);
     if (!again) {
@@ -168,8 +184,8 @@ static lp_err pull_some(client_session *s, client_actions *actions, lp_error *er
     lp_err err = pull_cursors(s->replica, &cursors, &known, error);
     /* Before the first welcome the scopes are not known: it will name them. */
     if (!err && known)
-        err = requests_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors), FIRST_PAGE_BYTES,
-                            error);
+        err = requests_pull(s, actions, s->pulled ? REQUEST_WAIT : REQUEST_PULL, buf_span(&cursors),
+                            s->line.bytes < FIRST_PAGE_BYTES ? s->line.bytes : FIRST_PAGE_BYTES, error);
     buf_fini(&cursors);
     return err;
 }
@@ -205,6 +221,8 @@ static void arrive(client_session *s, client_actions *actions) {
 static void work(client_session *s, client_actions *actions) {
     lp_error error = {.code = LP_OK};
     uint32_t before = s->next_id;
+    if (s->patient)
+        return;
     lp_err err = push_some(s, actions, &error);
     bool pushing = requests_in_flight(s, REQUEST_PUSH) > 0;
     bool pulling = requests_pulling(s);
@@ -296,13 +314,16 @@ static void on_welcome(client_session *s, client_actions *actions, const message
         s->pulled = false;
     }
     s->welcomed = true;
+    s->patient = false;
+    s->held = m->batch;
     uint64_t frozen = 0;
     if (!err)
         err = outbox_next_batch(s->replica, m->batch, &frozen, &error);
     if (err)
         local_failure(s, actions, err, &error);
     else if (frozen && frozen <= m->fence)
-        start_anew(s, actions, m->batch, 0, STAMP_MS_MAX); /* the CLOCK answer to it was lost; stamps stay */
+        start_anew(s, actions, m->batch, 0,
+                   STAMP_MS_MAX); /* given up, by this hello or by a CLOCK answer that was lost */
 }
 
 static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_outcome *outcome, lp_error *error) {
@@ -335,7 +356,7 @@ static lp_err read_ahead(client_session *s, client_actions *actions, span pages,
     }
     lp_err err = LP_OK;
     if (more && !from.failed && !cursors.failed) {
-        err = requests_pull(s, actions, REQUEST_PULL, buf_span(&cursors), PAGE_BYTES, error);
+        err = requests_pull(s, actions, REQUEST_PULL, buf_span(&cursors), s->line.bytes, error);
         s->result.round_trips++;
     }
     buf_fini(&cursors);
@@ -362,6 +383,10 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     pull_outcome pulled = {0};
     bool more = false;
     bool has_pages = m->pages.size > 0;
+    uint32_t line_bytes = s->line.bytes;
+    if (done.kind != REQUEST_WAIT)
+        line_answered(&s->line, done.bytes > m->pages.size ? done.bytes : m->pages.size,
+                      session_boot_ms(s) - done.sent_ms);
     lp_err err = done.kind == REQUEST_PUSH ? push_some(s, actions, &error) : LP_OK;
     if (!err && has_pages && done.pulls)
         err = read_ahead(s, actions, m->pages, &error);
@@ -372,6 +397,8 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
         err = outbox_settle(s->replica, done.batch, m->verdicts, &pushed, &error);
     if (!err && has_pages)
         err = apply_pages(s, m->pages, &more, &pulled, &error);
+    if (!err && s->line.bytes != line_bytes)
+        err = replica_meta_put_int(s->replica, "line.bytes", s->line.bytes, &error);
     if (!err)
         err = replica_commit(s->replica, &error);
     else
@@ -451,6 +478,7 @@ static void connect(client_session *s, client_actions *actions) {
     s->next_attempt_ms = 0;
     s->sent = 0;
     s->pulled = false;
+    s->line = line_of(replica_meta_int(s->replica, "line.bytes", 0));
     enter(s, actions, LP_STATE_CONNECTING, "");
 }
 

@@ -2,11 +2,12 @@
 #ifndef CLIENT_SESSION_PARTS_H
 #define CLIENT_SESSION_PARTS_H
 
+#include "client/line.h"
 #include "client/session.h"
 #include "proto/message.h"
 
 #define NEVER INT64_MAX
-#define PAGE_BYTES (640 * 1024)
+#define HASTY_BYTES 8192 /* a frozen batch up to this is sent again without asking whether it arrived */
 #define FIRST_PAGE_BYTES                                                                                               \
     (128 * 1024) /* small, so that this end has work early; the next is asked for before it is applied */
 
@@ -17,6 +18,8 @@ typedef struct request {
     uint32_t id;
     uint64_t batch;
     bool pulls; /* the answer brings pages */
+    size_t bytes;
+    int64_t sent_ms; /* in boot time */
 } request;
 
 #define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
@@ -30,6 +33,9 @@ struct client_session {
     uint32_t clocks; /* corrections since something was exchanged */
     bool diverged;   /* in sync, yet the digests differ */
     bool progressed; /* on this connection something was exchanged */
+    bool patient;    /* nothing is sent before the welcome, which says whether what is frozen has arrived already */
+    uint64_t held;   /* batches up to here the server has, as the welcome said */
+    line line;
     uint32_t next_id;
     uint64_t sent; /* highest batch sent on this connection */
     request requests[REQUESTS_MAX];
@@ -57,6 +63,8 @@ request *requests_find(client_session *s, uint32_t id);
 
 /** Greets. Errors of these: those of the replica, LP_BUSY too many at once. */
 lp_err requests_hello(client_session *s, client_actions *actions, lp_error *error);
+/** True if a transfer is under way. */
+bool requests_moving(const client_session *s);
 /** The next batch to send: one frozen before, or newly frozen; 0 if the outbox is empty. */
 lp_err requests_next_batch(client_session *s, uint64_t *number_out, lp_error *error);
 lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error);

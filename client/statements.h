@@ -29,6 +29,8 @@
     S(BATCH_GET, "SELECT first, last FROM batch WHERE number = ?1")                                                    \
     S(BATCH_BEFORE, "SELECT coalesce(max(number), 0) FROM batch WHERE number < ?1")                                    \
     S(BATCH_NEXT, "SELECT number, first, last FROM batch WHERE number > ?1 ORDER BY number LIMIT 1")                   \
+    S(BATCH_FIRST_SIZE, "SELECT count(*), coalesce(sum(length(o.body)), 0) FROM (SELECT first, last FROM batch "       \
+                        "ORDER BY number LIMIT 1) b JOIN outbox o ON o.oseq BETWEEN b.first AND b.last")               \
     S(BATCH_DROP, "DELETE FROM batch WHERE number = ?1")                                                               \
     S(BATCH_DROP_ABOVE, "DELETE FROM batch WHERE number > ?1")                                                         \
     S(BATCH_LAST, "SELECT coalesce(max(last), 0) FROM batch")                                                          \

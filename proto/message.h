@@ -32,10 +32,10 @@ typedef struct message {
     uint32_t number;
     uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms;
     int64_t now_ms;
-    bool more;
+    bool more, anew;
     span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,
         scopes;
-    span changes, cursors, verdicts, pages, reason, verb, arguments, result;
+    span changes, hash, cursors, verdicts, pages, reason, verb, arguments, result;
 } message;
 
 const char *message_name(uint32_t number); /**< "hello"; "unknown" */

@@ -95,7 +95,11 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         err = err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
     if (err)
         return err;
-    crypto_sha256(request.changes, hash);
+    bool by_hash = request.hash.size == sizeof hash;
+    if (by_hash)
+        memcpy(hash, request.hash.data, sizeof hash);
+    else
+        crypto_sha256(request.changes, hash);
     if (request.batch <= d.fence && request.batch > d.batch)
         return err_set(error, LP_BUSY, "the batch was given up when the device's clock was set right");
     if (request.after > d.batch)
@@ -105,6 +109,8 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         err = err_set(error, LP_CLONED,
                       "batch %llu of this device came with another content before: a copy of the replica is in use",
                       (unsigned long long)request.batch);
+    if (!err && state == BATCH_NEW && by_hash)
+        err = err_set(error, LP_BUSY, "the server does not hold this batch; send it whole");
     if (!err && state == BATCH_NEW) {
         err = apply_batch(p, &request, &d, j, &verdicts, error);
         d.batch = request.batch;

@@ -39,6 +39,8 @@ struct session {
     uint32_t jobs;
     uint32_t joins;
     uint64_t highest;      /* batch number the device is known to have used */
+    uint64_t version;      /* of the last hello */
+    bool anew;             /* the fence under way is answered with WELCOME */
     int64_t clock_ms;      /* boot time of the last CLOCK answer; 0: none */
     int64_t round_trip_ms; /* from that answer to the hello that followed */
     parked_wait waits[SESSION_WAITS_MAX];
@@ -181,7 +183,7 @@ static void submit(session *s, session_actions *actions, job_kind kind, uint32_t
     s->jobs++;
 }
 
-/* The device's time is off: nothing more is applied until it greets again. It will give what is not applied by now new stamps
+/* The device's time is off, or it begins anew: nothing more is applied until it greets again. It will give what is not applied by now new stamps
  * and new batch numbers, so what it sent before, on this connection or an older one, must not be applied after the answer:
  * the fence goes through the committer, behind all that is there already. */
 static void enter_clock(session *s, session_actions *actions, uint32_t id) {
@@ -237,18 +239,18 @@ static lp_err identify(session *s, store_reader *reader, const message *m, devic
     return LP_OK;
 }
 
-static void welcome(session *s, session_actions *actions, uint32_t id, const message *m) {
+static bool clock_fits(const session *s, int64_t device_ms) {
     int64_t now_ms = pool_now_ms(s->pool);
-    int64_t off_ms = m->now_ms > now_ms ? m->now_ms - now_ms : now_ms - m->now_ms;
-    if (off_ms > CLOCK_TOLERANCE_MS + s->round_trip_ms) {
-        enter_clock(s, actions, id);
-        return;
-    }
+    int64_t off_ms = device_ms > now_ms ? device_ms - now_ms : now_ms - device_ms;
+    return off_ms <= CLOCK_TOLERANCE_MS + s->round_trip_ms;
+}
+
+static void welcome(session *s, session_actions *actions, uint32_t id) {
     buf scopes = {0};
     access_scopes(s->device, &scopes);
     message m_welcome = {.number = MSG_WELCOME,
-                         .version = m->version < PROTOCOL_VERSION ? m->version : PROTOCOL_VERSION,
-                         .now_ms = now_ms,
+                         .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
+                         .now_ms = pool_now_ms(s->pool),
                          .epoch = span_of(s->pool->epoch, EPOCH_BYTES),
                          .batch = s->device->batch,
                          .fence = s->device->fence,
@@ -280,7 +282,13 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
     /* Greeting again after CLOCK: on a slow line the right time is late by the way here, which this session has seen. */
     if (s->clock_ms)
         s->round_trip_ms = s->pool->env->boot_ms(s->pool->env->ctx) - s->clock_ms;
-    welcome(s, actions, id, m);
+    s->version = m->version;
+    bool fits = clock_fits(s, m->now_ms);
+    s->anew = fits && m->anew;
+    if (fits && !m->anew)
+        welcome(s, actions, id);
+    else
+        enter_clock(s, actions, id);
 }
 
 /* ---- sync ---- */
@@ -344,6 +352,13 @@ static void on_fenced(session *s, session_actions *actions, const job *j) {
     message clock;
     if (message_decode_scanned(buf_span(&j->answer), &clock, NULL)) {
         close_session(s, actions);
+        return;
+    }
+    if (s->anew) {
+        s->anew = false;
+        s->device->batch = clock.batch;
+        s->device->fence = s->highest > s->device->fence ? s->highest : s->device->fence;
+        welcome(s, actions, j->request_id);
         return;
     }
     clock.now_ms = pool_now_ms(s->pool);

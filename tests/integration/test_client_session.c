@@ -272,6 +272,112 @@ static void nonsense_from_the_server_loses_nothing(void **state) {
     rig_close(&r);
 }
 
+/* ---- thin lines ---- */
+
+static void make_bulk(rig *r, size_t bytes) {
+    char text[1001];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (size_t made = 0; made < bytes; made += sizeof text) {
+        lp_id id = rig_make_lead(r, "Li Wei");
+        rig_set(r, &id, "need", text);
+    }
+}
+
+/* A connection that is welcome and breaks before anything else is answered. */
+static void connect_in_vain(rig *r) {
+    rig_channel(r, "b");
+    rig_welcome(r, 0);
+    rig_lost(r, LP_OFFLINE);
+}
+
+static void batches_a_line_cannot_carry_are_given_up_and_come_smaller(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    make_bulk(&r, 20 * 1024);
+    rig_start(&r, true);
+    connect_in_vain(&r);
+    size_t before = r.sent[1].bytes.size;
+    assert_true(before > 16 * 1024);
+    rig_tick(&r);
+    uint32_t hello = r.sent_count;
+    rig_channel(&r, "c");
+    assert_int_equal(r.sent_count, hello + 1); /* nothing goes out behind it */
+    assert_true(r.sent[hello].message.anew);
+    rig_welcome_fenced(&r, 0, 1);
+    assert_int_equal(r.sent[hello + 1].number, MSG_HELLO);
+    assert_false(r.sent[hello + 1].message.anew);
+    assert_int_equal(r.sent[hello + 2].number, MSG_SYNC);
+    assert_int_equal(r.sent[hello + 2].message.batch, 2);
+    assert_true(r.sent[hello + 2].bytes.size < before / 2);
+    rig_close(&r);
+}
+
+static void what_a_line_carries_is_remembered(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    make_bulk(&r, 60 * 1024);
+    rig_start(&r, true);
+    connect_in_vain(&r);
+    rig_reopen(&r);
+    rig_start(&r, true);
+    rig_channel(&r, "c");
+    assert_true(rig_last(&r)->message.anew);
+    rig_close(&r);
+}
+
+static void a_single_entry_is_not_given_up_for_its_size(void **state) {
+    rig r;
+    char text[30001];
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    rig_open(&r, true);
+    lp_id id = rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "a");
+    rig_welcome(&r, 0);
+    rig_synced(&r, 1, 0);
+    rig_set(&r, &id, "need", text);
+    rig_lost(&r, LP_OFFLINE);
+    for (int i = 0; i < 3; i++) {
+        rig_tick(&r);
+        connect_in_vain(&r);
+    }
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    assert_int_equal(rig_last(&r)->number, MSG_HELLO);
+    assert_false(rig_last(&r)->message.anew);
+    rig_welcome(&r, 1);
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_int_equal(rig_last(&r)->message.batch, 2);
+    rig_close(&r);
+}
+
+static void the_answer_to_what_has_arrived_is_asked_for_by_hash(void **state) {
+    rig r;
+    uint8_t hash[CRYPTO_HASH_BYTES];
+    (void)state;
+    rig_open(&r, true);
+    make_bulk(&r, 20 * 1024);
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    crypto_sha256(r.sent[1].message.changes, hash);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    assert_int_equal(rig_last(&r)->number, MSG_HELLO);
+    rig_welcome(&r, 1);
+    assert_int_equal(rig_last(&r)->message.batch, 1);
+    assert_int_equal(rig_last(&r)->message.changes.size, 0);
+    assert_true(span_equal(rig_last(&r)->message.hash, span_of(hash, sizeof hash)));
+    rig_synced(&r, 1, 0);
+    assert_int_equal(rig_unsent(&r), 0);
+    rig_close(&r);
+}
+
 /* ---- the clock ---- */
 
 static void a_clock_correction_restamps_and_greets_again(void **state) {
@@ -386,6 +492,10 @@ int main(void) {
         cmocka_unit_test(a_refusal_blocks_until_somebody_starts_again),
         cmocka_unit_test(answers_to_nothing_are_ignored),
         cmocka_unit_test(nonsense_from_the_server_loses_nothing),
+        cmocka_unit_test(batches_a_line_cannot_carry_are_given_up_and_come_smaller),
+        cmocka_unit_test(what_a_line_carries_is_remembered),
+        cmocka_unit_test(a_single_entry_is_not_given_up_for_its_size),
+        cmocka_unit_test(the_answer_to_what_has_arrived_is_asked_for_by_hash),
         cmocka_unit_test(a_clock_correction_restamps_and_greets_again),
         cmocka_unit_test(half_the_round_trip_belongs_to_the_servers_time),
         cmocka_unit_test(what_the_server_holds_keeps_its_stamps),

@@ -423,6 +423,55 @@ static void a_clock_within_the_tolerance_is_welcome(void **state) {
     hand_close(&h);
 }
 
+static void what_is_held_is_answered_to_its_hash_alone(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 2);
+    uint32_t made = world_make_lead(h.world, 1, "Li Wei");
+    world_device_start(&h.world->devices[1], false);
+    world_run(h.world, 5000);
+    h.record = h.world->records[made].id;
+    hand_greet(&h, 9);
+    h.clock_ms = -60000; /* older than what stands: the answer to remember is "lost" */
+    hand_push_text(&h, 1, LEAD_FULL_NAME, "Lee");
+    hand_expect(&h, MSG_SYNCED);
+    hand_expect_verdict(&h, 0, 0, VERDICT_LOST);
+    hand_ask(&h, 1);
+    hand_expect(&h, MSG_SYNCED);
+    assert_int_equal(h.answer.batch, 1);
+    hand_expect_verdict(&h, 0, 0, VERDICT_LOST);
+    hand_ask(&h, 2); /* not held: it has to come whole */
+    hand_expect(&h, MSG_BUSY);
+    hand_push_text(&h, 2, LEAD_CITY, "Ulm");
+    hand_expect(&h, MSG_SYNCED);
+    hand_close(&h);
+}
+
+static void a_device_that_begins_anew_is_welcome_when_what_it_sent_is_settled(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 2);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_connect(&h); /* the answer is never read */
+    h.anew = true;
+    hand_hello(&h, 2);
+    hand_expect(&h, MSG_WELCOME);
+    assert_int_equal(h.answer.fence, 2);
+    bool held = h.answer.batch == 1;
+    assert_true(held == hand_pool_has(&h, LEAD_COMPANY));
+    hand_push_text(&h, 2, LEAD_CITY, "Ulm");
+    hand_expect(&h, MSG_BUSY); /* given up: it comes again under another number */
+    hand_connect(&h);
+    h.anew = false;
+    hand_hello(&h, 3);
+    hand_expect(&h, MSG_WELCOME);
+    hand_push_text(&h, 3, LEAD_JOB_TITLE, "Buyer");
+    hand_expect(&h, MSG_SYNCED);
+    assert_true(hand_pool_has(&h, LEAD_JOB_TITLE));
+    hand_close(&h);
+}
+
 /* ---- pulling and waiting ---- */
 
 static void a_pull_brings_what_others_wrote_and_not_the_own(void **state) {
@@ -563,6 +612,8 @@ int main(void) {
         cmocka_unit_test(the_loser_is_told_and_kept),
         cmocka_unit_test(a_clock_that_is_off_applies_nothing),
         cmocka_unit_test(a_clock_within_the_tolerance_is_welcome),
+        cmocka_unit_test(what_is_held_is_answered_to_its_hash_alone),
+        cmocka_unit_test(a_device_that_begins_anew_is_welcome_when_what_it_sent_is_settled),
         cmocka_unit_test(a_pull_brings_what_others_wrote_and_not_the_own),
         cmocka_unit_test(a_scope_that_is_not_granted_is_refused),
         cmocka_unit_test(a_wait_is_answered_when_there_is_news),

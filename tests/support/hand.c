@@ -110,7 +110,8 @@ void hand_hello(hand *h, uint64_t batch) {
                      .device = h->device,
                      .install = span_of(h->install, sizeof h->install),
                      .now_ms = h->world->now_ms + h->off_ms,
-                     .batch = batch};
+                     .batch = batch,
+                     .anew = h->anew};
     message_hello_signed(&hello, span_of(h->binding, sizeof h->binding), &to_sign);
     assert_int_equal(crypto_sign(h->seed, buf_span(&to_sign), signature, NULL), LP_OK);
     hello.signature = span_of(signature, sizeof signature);
@@ -166,6 +167,15 @@ void hand_repeat(hand *h) {
     buf request = {0};
     buf_append_span(&request, buf_span(&h->pushed));
     hand_send(h, &request);
+}
+
+void hand_ask(hand *h, uint64_t batch) {
+    message pushed;
+    uint8_t hash[CRYPTO_HASH_BYTES];
+    assert_int_equal(message_decode(buf_span(&h->pushed), &pushed, NULL), LP_OK);
+    crypto_sha256(pushed.changes, hash);
+    message m = {.number = MSG_SYNC, .batch = batch, .hash = span_of(hash, sizeof hash)};
+    hand_send_message(h, &m);
 }
 
 void hand_pull_from(hand *h, span cursors) {

@@ -17,6 +17,7 @@ typedef struct hand {
     uint64_t version, version_min;
     int64_t off_ms;       /**< how wrong the time in its hello is */
     uint64_t forge_batch; /**< not 0: put into the hello after signing */
+    bool anew;            /**< said in its hello */
 
     /* What it writes. */
     uint32_t kind;
@@ -61,7 +62,8 @@ void hand_put_key(hand *h, uint32_t field, const char *key, const char *text);
 /** Pushes what was put as one set of `record`. */
 void hand_push(hand *h, uint64_t batch);
 void hand_push_text(hand *h, uint64_t batch, uint32_t field, const char *text);
-void hand_repeat(hand *h); /**< the last push again */
+void hand_repeat(hand *h);              /**< the last push again */
+void hand_ask(hand *h, uint64_t batch); /**< the last push's batch by its hash, under any number */
 void hand_pull(hand *h);
 void hand_pull_from(hand *h, span cursors);
 void hand_wait(hand *h, uint64_t timeout_ms);

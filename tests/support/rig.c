@@ -168,6 +168,10 @@ void rig_answer(rig *r, uint32_t id, const message *m) {
 static const uint8_t epoch[EPOCH_BYTES] = {9};
 
 void rig_welcome(rig *r, uint64_t batch) {
+    rig_welcome_fenced(r, batch, 0);
+}
+
+void rig_welcome_fenced(rig *r, uint64_t batch, uint64_t fence) {
     buf scopes = {0};
     uint32_t hello = r->sent_count;
     while (hello > 0 && r->sent[hello - 1].number != MSG_HELLO)
@@ -181,6 +185,7 @@ void rig_welcome(rig *r, uint64_t batch) {
                        .now_ms = r->now_ms,
                        .epoch = span_of(epoch, sizeof epoch),
                        .batch = batch,
+                       .fence = fence,
                        .scopes = buf_span(&scopes)};
     rig_answer(r, r->sent[hello - 1].id, &welcome);
     buf_fini(&scopes);

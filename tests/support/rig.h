@@ -53,6 +53,7 @@ void rig_answer(rig *r, uint32_t id, const message *m);
 void rig_answer_bytes(rig *r, uint32_t id, span bytes);
 /** Answers the hello: the scopes are setup and pool. */
 void rig_welcome(rig *r, uint64_t batch);
+void rig_welcome_fenced(rig *r, uint64_t batch, uint64_t fence);
 /** Answers the last request; `seq` not 0: with empty last pages of both scopes at that seq. */
 void rig_synced(rig *r, uint64_t batch, uint64_t seq);
 rig_sent *rig_last(rig *r);

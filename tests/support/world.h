@@ -44,6 +44,8 @@ typedef struct world_faults {
     uint32_t refuse_percent; /**< a connection cannot be made */
     uint32_t lock_percent;   /**< another process holds the replica: a write transaction does not begin */
     int64_t commit_max_ms;   /**< longest that jobs gather before a commit */
+    uint32_t bytes_per_s;    /**< what a link carries, one way; 0: as much as there is */
+    uint32_t lose_percent; /**< of the segments of such a link: they come a second later, and so does all behind them */
 } world_faults;
 
 typedef struct world_options {
@@ -76,6 +78,7 @@ typedef struct world_link {
     bool client_gone, server_gone;
     uint32_t device;
     int64_t clear_ms[2]; /**< nothing sent later arrives earlier: order is kept per direction */
+    int64_t free_ms[2];  /**< when a link of few bytes a second has sent all that was queued */
     bool by_hand;        /**< no device: what arrives is kept in `caught`, oldest first */
     world_parcel *caught;
     session *session; /**< the server's end; NULL once closed */
@@ -179,6 +182,8 @@ int32_t world_connect(world *w, uint32_t who);
 void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes);
 /** One end closes; what is on its way to the other still arrives, then the news of the end. */
 void world_hang_up(world *w, uint32_t link, bool by_server);
+/** The link breaks, and what is on its way is lost. */
+void world_cut(world *w, uint32_t link);
 /** Keeps a parcel for whoever drives the link by hand. */
 void world_catch(world *w, world_parcel *p);
 /** Tells the device, in time, that the link stands. */

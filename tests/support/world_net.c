@@ -17,8 +17,26 @@ static int64_t draw_delay(world *w) {
     return delay_ms;
 }
 
+#define SEGMENT_BYTES 1400
+#define HANDSHAKE_BYTES 3000 /* of TLS with a certificate, one way */
+#define RESEND_MS 1000
+
+/* When the last byte of a message leaves a thin line. */
+static int64_t carry_ms(world *w, world_link *l, const world_parcel *p) {
+    int64_t *free_ms = &l->free_ms[p->to_server];
+    size_t bytes = p->open ? HANDSHAKE_BYTES : p->message.size + 64;
+    if (*free_ms < w->now_ms)
+        *free_ms = w->now_ms;
+    *free_ms += (int64_t)(bytes * 1000 / w->faults.bytes_per_s);
+    for (size_t sent = 0; sent < bytes; sent += SEGMENT_BYTES)
+        *free_ms += prop_chance(&w->random, w->faults.lose_percent) ? RESEND_MS : 0;
+    return *free_ms;
+}
+
 static void enqueue(world *w, world_parcel *p) {
     world_link *l = &w->links[p->link];
+    if (w->faults.bytes_per_s && !p->end)
+        p->at_ms += carry_ms(w, l, p) - w->now_ms;
     int64_t *clear_ms = &l->clear_ms[p->to_server];
     p->at_ms = p->at_ms > *clear_ms ? p->at_ms : *clear_ms;
     *clear_ms = p->at_ms;
@@ -88,6 +106,21 @@ static void break_link(world *w, uint32_t link) {
     l->silent = true;
     send_end(w, link, true);
     send_end(w, link, false);
+}
+
+void world_cut(world *w, uint32_t link) {
+    world_parcel **at = &w->parcels;
+    while (*at) {
+        world_parcel *p = *at;
+        if (p->link == link) {
+            *at = p->next;
+            world_parcel_free(p);
+        } else {
+            at = &p->next;
+        }
+    }
+    w->links[link].clear_ms[0] = w->links[link].clear_ms[1] = 0;
+    break_link(w, link);
 }
 
 /* A server notices a silent peer in the end; a device has a deadline of its own. */

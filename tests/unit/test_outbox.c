@@ -16,7 +16,7 @@
 static uint64_t freeze(rig *r) {
     uint64_t number;
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
-    assert_int_equal(outbox_freeze(r->replica, &number, NULL), LP_OK);
+    assert_int_equal(outbox_freeze(r->replica, OUTBOX_BATCH_BYTES, &number, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     return number;
 }
