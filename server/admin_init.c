@@ -7,6 +7,7 @@
 #include "proto/wire.h"
 #include "server/admin.h"
 #include "server/identity.h"
+#include "server/ledger_files.h"
 #include "server/os.h"
 #include "server/pool.h"
 
@@ -55,6 +56,8 @@ static lp_err make(const char *directory, const char *name, pool *p, uint8_t pin
     if (err != LP_OK)
         return err;
     err = is_unused(s, error);
+    if (err == LP_OK)
+        err = ledger_files_make(directory, error);
     if (err == LP_OK)
         err = identity_create(directory, "leadpool", error);
     if (err == LP_OK)

@@ -17,7 +17,10 @@ lp_err host_open(host *h, const char *directory, lp_error *error) {
                        directory, directory);
     if (err != LP_OK)
         return err;
-    err = pool_open(&h->pool, h->store, server_os_env(), error);
+    err = ledger_files_open(&h->ledgers, directory, error);
+    if (err == LP_OK)
+        err = pool_open(&h->pool, h->store, server_os_env(), error);
+    h->pool.ledger = &h->ledgers.port;
     if (err == LP_OK)
         err = committer_new(&h->pool, &h->committer, error);
     if (err == LP_OK)

@@ -6,8 +6,10 @@
 #include "server/committer.h"
 #include "server/config.h"
 #include "server/identity.h"
+#include "server/ledger_files.h"
 
 typedef struct host {
+    ledger_files ledgers;
     store *store;
     pool pool;
     committer *committer;
@@ -15,7 +17,7 @@ typedef struct host {
     uint8_t pin[PIN_BYTES];
 } host;
 
-/** Errors: LP_NOT_FOUND no pool there, LP_BUSY another process has it, those of the store and the identity. */
+/** Does again what the ledgers say was done. Errors: LP_NOT_FOUND no pool there, or a ledger is missing; LP_BUSY another process has it, those of the store and the identity. */
 lp_err host_open(host *h, const char *directory, lp_error *error);
 void host_close(host *h);
 

@@ -235,6 +235,19 @@ lp_err server_os_write_file(const char *path, span bytes, lp_error *error) {
     return err;
 }
 
+lp_err server_os_append_file(const char *path, size_t at, span bytes, lp_error *error) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return io_error(error, "open", path);
+    lp_err err = ftruncate(fd, (off_t)at) == 0 && lseek(fd, (off_t)at, SEEK_SET) == (off_t)at
+                     ? write_all(fd, bytes, path, error)
+                     : io_error(error, "write", path);
+    if (err != LP_OK)
+        (void)!ftruncate(fd, (off_t)at);
+    close(fd);
+    return err;
+}
+
 lp_err server_os_make_directory(const char *path, lp_error *error) {
     char part[PATH_MAX];
     if (path[0] == '\0' || strlen(path) >= sizeof part)

@@ -42,6 +42,9 @@ void server_os_notify(const char *state);
 lp_err server_os_read_file(const char *path, size_t bytes_max, buf *out, lp_error *error);
 /** Makes a new file of mode 0600, durable with its directory entry when LP_OK returns. Errors: LP_EXISTS, LP_FULL, LP_IO. */
 lp_err server_os_write_file(const char *path, span bytes, lp_error *error);
+/** Writes `bytes` into an existing file from offset `at` on, cutting off whatever was behind it, durably. After an error what is behind `at`
+ *  counts for nothing. Errors: LP_NOT_FOUND, LP_FULL, LP_IO. */
+lp_err server_os_append_file(const char *path, size_t at, span bytes, lp_error *error);
 /** Makes a directory of mode 0700 with its parents; an existing one is fine. Errors: LP_IO. */
 lp_err server_os_make_directory(const char *path, lp_error *error);
 

@@ -15,6 +15,8 @@
 typedef struct pool {
     const lp_env *env;
     store *store;
+    const struct ledger
+        *ledger; /**< erasures and revocations outside the store (ledger.h); NULL: none, and neither can be done */
     lp_id id;
     char name[POOL_NAME_BYTES];
     uint8_t epoch[EPOCH_BYTES];

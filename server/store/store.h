@@ -56,6 +56,9 @@ typedef enum store_space {
     STORE_DEVICE = 3, /**< by device number, 4 bytes big-endian */
     STORE_BATCH = 4,  /**< batch memory: device 4, batch number 8, big-endian */
     STORE_STAFF = 5,  /**< by folded name */
+    STORE_REVIEW = 6, /**< changes that await a decision: review.h */
+    STORE_SEEN = 7,   /**< by device number: when it was here last, and what it has read */
+    STORE_PURGED = 8, /**< by record id: deleted and forgotten. Kept for ever */
 } store_space;
 
 typedef struct store_counts {

@@ -75,9 +75,15 @@ expect 0 leadpoold init --data "$dir/pool" --name 'Acme 展会' --json
 [ "$(json pool)" = 'Acme 展会' ] || fail "init says another name"
 expect 1 leadpoold init --data "$dir/pool" --json
 [ "$(json error)" = EXISTS ] || fail "init twice"
-for file in pool.db server.key server.crt; do
+for file in pool.db server.key server.crt erased.ledger revoked.ledger; do
     [ "$(stat -c %a "$dir/pool/$file")" = 600 ] || fail "$file can be read by others"
 done
+
+# Without its ledgers a pool might bring back who was erased: it is not opened, and the reason says what to do.
+mv "$dir/pool/erased.ledger" "$dir/ledger"
+expect 1 leadpoold serve --data "$dir/pool" --listen 127.0.0.1:0
+grep -q 'erased.ledger is missing.*touch' "$dir/err" || fail "no word of the ledger: $(cat "$dir/err")"
+mv "$dir/ledger" "$dir/pool/erased.ledger"
 
 # The pool by itself.
 expect 0 leadpoold status --data "$dir/pool" --json

@@ -1,0 +1,45 @@
+/* ledger.h - what must outlive the database: who was erased, which devices were revoked.
+ *
+ * Why: a restored backup is a pool of some time ago. It still holds whoever was erased since and still trusts devices that were revoked
+ * since. So both are written down outside of it, before the database hears of them, and done again whenever a pool is opened.
+ *
+ * A ledger is lines of text, one per deed:
+ *     SUM MS SUBJECT [SUBJECT ...]        SUM: first 8 bytes of the SHA-256 of all that follows it, in hex; MS: when, UTC ms
+ * Subjects are record ids in one ledger and device numbers in the other.
+ *
+ * Invariants:
+ *   (1) A deed whose line was not stored durably is not done (F112).
+ *   (2) A last line that does not add up was torn by a crash before its deed was done: it counts for nothing and is written over.
+ *       Any other line that does not add up is damage.
+ * Core: where the lines are kept is handed in. Thread: the committer's. */
+#ifndef SERVER_LEDGER_H
+#define SERVER_LEDGER_H
+
+#include "leadpool/error.h"
+#include "leadpool/value.h"
+#include "proto/buf.h"
+
+typedef enum ledger_kind { LEDGER_ERASED, LEDGER_REVOKED } ledger_kind;
+#define LEDGER_KINDS 2
+
+/** Where the lines are kept: files (ledger_files.h), or memory in a simulator. */
+typedef struct ledger {
+    void *ctx;
+    /** Adds one line durably, or nothing. Errors: LP_IO, LP_FULL, LP_NOMEM. */
+    lp_err (*append)(void *ctx, ledger_kind which, span line, lp_error *error);
+    /** Appends all lines to `lines_out`. Errors: LP_IO, LP_NOT_FOUND, LP_NOMEM. */
+    lp_err (*read)(void *ctx, ledger_kind which, buf *lines_out, lp_error *error);
+} ledger;
+
+/** Writes down that `ids` are erased. Errors: LP_UNSUPPORTED `l` is NULL, those of append. */
+lp_err ledger_note_erased(const ledger *l, const lp_id *ids, uint32_t count, int64_t at_ms, lp_error *error);
+lp_err ledger_note_revoked(const ledger *l, uint32_t device, int64_t at_ms, lp_error *error);
+
+/** Called for each subject, oldest first. An error ends the walk. */
+typedef lp_err (*ledger_fn)(void *ctx, span subject, int64_t at_ms, lp_error *error);
+/** Walks a ledger. NULL has no lines. Errors: LP_CORRUPT naming the line, those of read and of `each`. */
+lp_err ledger_each(const ledger *l, ledger_kind which, ledger_fn each, void *ctx, lp_error *error);
+/** Bytes of `lines` up to the end of the last line that counts. Errors: LP_CORRUPT. */
+lp_err ledger_measure(span lines, size_t *size_out, lp_error *error);
+
+#endif
