@@ -113,6 +113,7 @@ static void ids_of_a_page_are_held_to_their_form(void **state) {
     assert_true(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" EPOCH)));
     assert_true(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\xa1x")));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" TAG)));
+    assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x92" TAG EPOCH)));
     assert_false(page_ok(SPAN_LITERAL("\x9b" HEAD "\x00\xc2\x90\xc0")));
     assert_false(page_ok(SPAN_LITERAL("\x9c" HEAD "\x00\xc2\x90\x90\x91\x07")));
 #undef HEAD
