@@ -21,7 +21,7 @@ typedef struct handle {
     vfs_node *node;
     uint64_t life;
     int level;       /* SQLITE_LOCK_... */
-    bool sync_names; /* with the first sync: a new log or journal */
+    bool sync_names; /* with the first sync: a log or journal, maybe made by another handle */
     bool gone_when_closed;
     vfs_shm *shm;
     uint16_t shared, exclusive; /* bits of the locks held of shm */
@@ -311,7 +311,8 @@ static int open_file(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int
         return SQLITE_CANTOPEN;
     h->node = made ? vfs_make(d, name) : n;
     h->node->handles++;
-    h->sync_names = made && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL));
+    h->sync_names = (flags & SQLITE_OPEN_CREATE) &&
+                    (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL));
     h->gone_when_closed = flags & SQLITE_OPEN_DELETEONCLOSE;
     memcpy(h->name, name, strlen(name) + 1);
     h->base.pMethods = &methods;

@@ -92,6 +92,8 @@ vfs_image *vfs_save(const vfs_disk *disk);
 /** Replaces all files of a disk, maybe another one, by an image, synced. Handles are dead, the power is on. */
 void vfs_restore(vfs_disk *disk, const vfs_image *image);
 void vfs_image_free(vfs_image *image);
+/** No files any more. Handles are dead. */
+void vfs_wipe(vfs_disk *disk);
 /** Copies one file, which must exist, to another name and maybe disk, synced. Names are relative to the disks. */
 void vfs_copy(const vfs_disk *from, const char *name, vfs_disk *to, const char *copy);
 /** Of a file that exists; names as above. For flipping bits in. Borrowed until the next write. */

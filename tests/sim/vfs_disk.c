@@ -367,7 +367,7 @@ vfs_disk *vfs_disk_new(const char *prefix, uint64_t seed) {
     return d;
 }
 
-void vfs_clear(vfs_disk *d) {
+void vfs_wipe(vfs_disk *d) {
     vfs_kill_handles(d);
     d->names.count = 0;
     vfs_sync_names(d);
@@ -376,7 +376,7 @@ void vfs_clear(vfs_disk *d) {
 void vfs_disk_free(vfs_disk *d) {
     if (!d)
         return;
-    vfs_clear(d);
+    vfs_wipe(d);
     if (d->nodes)
         abort(); /* somebody still has a file open */
     vfs_disk **at = &disks;

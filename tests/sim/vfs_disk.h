@@ -103,6 +103,5 @@ void vfs_shm_leave(vfs_shm *shm);
 /** Frees files without name and handle. */
 void vfs_sweep(vfs_disk *d);
 void vfs_kill_handles(vfs_disk *d);
-void vfs_clear(vfs_disk *d); /**< no files any more */
 
 #endif

@@ -45,7 +45,7 @@ static void put_file(vfs_disk *d, const char *name, const void *bytes, size_t si
 }
 
 void vfs_restore(vfs_disk *d, const vfs_image *image) {
-    vfs_clear(d);
+    vfs_wipe(d);
     for (uint32_t i = 0; i < image->count; i++)
         put_file(d, image->files[i].name, image->files[i].bytes, image->files[i].size);
     vfs_sync_names(d);
