@@ -8,5 +8,7 @@ set -- "$1" "$learned" "${LEADPOOL_SOURCE:?}/tests/fuzz/corpus/$2"
 [ -d "$3" ] || set -- "$1" "$2"
 program=$1
 shift
+# Sessions are tried on files that are made and thrown away thousands of times.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 exec "$program" -max_total_time="${LEADPOOL_FUZZ_SECONDS:-10}" -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
     -verbosity=0 -artifact_prefix="$learned-" "$@"
