@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/erase.h"
 #include "client/outbox.h"
 #include "client/statements.h"
 #include "proto/change.h"
@@ -195,6 +196,9 @@ static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stam
 lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, stamp at, uint32_t *changed_out,
                     lp_error *error) {
     uint32_t n = 0;
+    lp_err refused = erase_check_write(r, l->visible.kind, &l->visible.id, changes, count, error);
+    if (refused)
+        return refused;
     reg *list = gather(l, changes, count, &n);
     lp_err err = list ? LP_OK : err_plain(error, LP_NOMEM);
     *changed_out = n;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/erase.h"
 #include "client/layers.h"
 #include "proto/change.h"
 #include "proto/err.h"
@@ -51,12 +52,15 @@ static lp_err apply_changes(replica *r, span raw, pull_outcome *outcome, lp_erro
             layers_close(&l);
             open = false;
         }
-        if (!err && !open) {
+        bool erased = false;
+        if (!err && !open)
+            err = erase_holds(r, &set.id, &erased, error);
+        if (!err && !open && !erased) {
             err = layers_open(r, set.kind, &set.id, &l, error);
             open = true;
             news = false;
         }
-        if (!err)
+        if (!err && !erased)
             err = apply_set(r, &l, &set, &news, outcome, error);
     }
     if (!err && reader.sets.failed)
@@ -105,6 +109,25 @@ static lp_err store_cursor(replica *r, const cursor *c, bool *moved_out, lp_erro
     return err;
 }
 
+static lp_err erase_all(replica *r, span part, pull_outcome *outcome, lp_error *error) {
+    uint32_t left;
+    wire_reader ids = page_ids(part, &left);
+    bool scrub = false;
+    lp_err err = LP_OK;
+    for (; !err && left > 0; left--) {
+        bool known, before;
+        lp_id id = page_next_id(&ids);
+        err = erase_holds(r, &id, &before, error);
+        if (err || before)
+            continue;
+        err = erase_record(r, &id, &known, error);
+        scrub |= !err && known;
+        outcome->records += !err && known;
+        outcome->record = id;
+    }
+    return err || !scrub ? err : replica_scrub_later(r, error);
+}
+
 static scope_class scope_of(span name) {
     return span_equal(name, SPAN_LITERAL("setup")) ? SCOPE_SETUP : SCOPE_POOL;
 }
@@ -112,7 +135,9 @@ static scope_class scope_of(span name) {
 lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error) {
     bool moved = false;
     r->touched = true;
-    lp_err err = apply_changes(r, p->changes, outcome, error);
+    lp_err err = erase_all(r, p->erased, outcome, error);
+    if (!err)
+        err = apply_changes(r, p->changes, outcome, error);
     if (!err)
         err = store_cursor(r, &p->cursor, &moved, error);
     digest server;

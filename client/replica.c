@@ -16,6 +16,7 @@
 #define CHECKPOINT_PAGES 1000
 #define CHECKPOINT_PAGES_BUSY 8192 /* 32 MiB */
 #define BUSY_MS 5000
+#define SCRUB_BUSY_MS 100
 
 lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
     int rc = r->db ? sqlite3_extended_errcode(r->db) : SQLITE_NOMEM;
@@ -56,7 +57,11 @@ static const char schema_sql[] =
     " key TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);"
     "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL);"
     "CREATE INDEX past_rid ON past(rid);"
-    "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);";
+    "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);"
+    "CREATE TABLE erased(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE TABLE quarantine(qid INTEGER PRIMARY KEY, id BLOB NOT NULL, kind INTEGER NOT NULL, scope TEXT NOT NULL,"
+    " changes BLOB NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, at_ms INTEGER NOT NULL);"
+    "CREATE INDEX quarantine_id ON quarantine(id);";
 
 static void put_record_table(buf *sql) {
     const char *type;
@@ -173,6 +178,8 @@ lp_err replica_open(const char *path, bool create, const lp_env *env, const repl
         err = statements_open(r, error);
     if (!err)
         err = replica_identify(r, error);
+    if (!err)
+        r->scrub = replica_meta_int(r, "scrub.due", 0) != 0;
     if (err) {
         replica_close(r);
         return err;
@@ -301,8 +308,34 @@ void replica_rollback(replica *r) {
         r->lock->release(r->lock->ctx);
 }
 
+lp_err replica_scrub_later(replica *r, lp_error *error) {
+    r->scrub = true;
+    lp_err err = search_scrub(r, error);
+    return err ? err : replica_meta_put_int(r, "scrub.due", 1, error);
+}
+
+/* All of the log into the file, and the log cut to nothing: then nothing that was removed is anywhere. Readers of other processes may be in
+ * the way; the note in meta stays until it worked. */
+static void scrub(replica *r) {
+    if (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK)
+        return;
+    sqlite3_busy_timeout(r->db, SCRUB_BUSY_MS);
+    r->scrub = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
+    sqlite3_busy_timeout(r->db, BUSY_MS);
+    r->wal_pages = 0;
+    if (r->lock)
+        r->lock->release(r->lock->ctx);
+    lp_error ignored;
+    if (r->scrub || replica_begin(r, &ignored))
+        return;
+    if (replica_meta_put_int(r, "scrub.due", 0, &ignored) || replica_commit(r, &ignored))
+        replica_rollback(r);
+}
+
 void replica_checkpoint(replica *r, bool busy) {
     int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
+    if (r->scrub)
+        scrub(r);
     if (r->wal_pages < due || (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK))
         return;
     sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);

@@ -10,6 +10,8 @@
  *   batch(number INTEGER PRIMARY KEY, first, last)    frozen slices of the outbox, by oseq
  *   refused(rid, stamp BLOB, field, key, value, reason, at_ms)
  *   past(rid, stamp BLOB, body BLOB)                  values that something newer replaced here
+ *   erased(id BLOB PRIMARY KEY)                       records that were erased for good: never taken in again
+ *   quarantine(id, kind, scope, changes BLOB, reason, version, at_ms)  pulled records this version could not apply, as they came
  *   unindexed(rid INTEGER PRIMARY KEY)                records the full-text index has to catch up with
  *   lead_text                                         FTS5, rowid = rid (search.c)
  *
@@ -52,6 +54,7 @@ typedef struct replica {
     bool writing;      /**< a write transaction is open */
     int wal_pages;     /**< size of the WAL after the last commit */
     bool touched;      /**< clock or digests changed in it */
+    bool scrub;        /**< text was removed that is still in the log: the next checkpoint cuts it */
 } replica;
 
 /** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */
@@ -76,6 +79,10 @@ lp_err replica_sql_error(replica *r, const char *what, lp_error *error);
 /** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. `busy`: more is about to be written, and a checkpoint,
  *  which waits for the disk twice, would hold it up; so only if the WAL has grown far. */
 void replica_checkpoint(replica *r, bool busy);
+
+/** Notes, in a write transaction, that removed text must leave the file: the search index is rewritten, and replica_checkpoint cuts the log until
+ *  it has succeeded, by this process or the next. */
+lp_err replica_scrub_later(replica *r, lp_error *error);
 
 /** Open conflicts the replica knows of. */
 lp_err replica_count_conflicts(replica *r, int64_t *count_out, lp_error *error);

@@ -36,6 +36,18 @@
     S(BATCH_LAST, "SELECT coalesce(max(last), 0) FROM batch")                                                          \
     S(REFUSED_ADD,                                                                                                     \
       "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")          \
+    S(ERASED_ADD, "INSERT OR IGNORE INTO erased(id) VALUES(?1)")                                                       \
+    S(ERASED_HOLDS, "SELECT 1 FROM erased WHERE id = ?1")                                                              \
+    S(TOUCHES_OF, "SELECT id FROM record WHERE kind = 2 AND c_lead = ?1")                                              \
+    S(CONFLICTS_OF, "SELECT id FROM record WHERE kind = 5 AND c_record = ?1")                                          \
+    S(ERASE_QUARANTINE, "DELETE FROM quarantine WHERE id = ?1")                                                        \
+    S(ERASE_BATCHES, "DELETE FROM batch WHERE number >= (SELECT min(number) FROM batch JOIN outbox"                    \
+                     " ON oseq BETWEEN first AND last WHERE rid = ?1)")                                                \
+    S(ERASE_OUTBOX, "DELETE FROM outbox WHERE rid = ?1")                                                               \
+    S(ERASE_REFUSED, "DELETE FROM refused WHERE rid = ?1")                                                             \
+    S(ERASE_PAST, "DELETE FROM past WHERE rid = ?1")                                                                   \
+    S(ERASE_WAITING, "DELETE FROM unindexed WHERE rid = ?1")                                                           \
+    S(ERASE_ROW, "DELETE FROM record WHERE rid = ?1")                                                                  \
     S(COUNT_UNSENT, "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0) FROM outbox")                           \
     S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
     S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                       \

@@ -101,6 +101,10 @@ const kind_info *schema_kind_named(const char *name) {
     return NULL;
 }
 
+uint32_t schema_follows(uint32_t kind) {
+    return kind == KIND_TOUCH ? TOUCH_LEAD : kind == KIND_CONFLICT ? CONFLICT_RECORD : 0;
+}
+
 const field_info *schema_fields(uint32_t kind, uint32_t *count_out) {
     const kind_info *info = schema_kind(kind);
     *count_out = 0;

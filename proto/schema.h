@@ -40,6 +40,7 @@ enum field_number {
 #undef FIELD
 };
 
+#define KIND_ERASED 65535u            /**< no kind of records but the server's mark where one was erased */
 #define FIELD_DELETED 1               /**< the field `deleted` of every kind */
 #define FIELD_NUMBER_MAX 65535        /**< greatest field number, known or not */
 #define KIND_NUMBER_MAX 65535         /**< greatest kind number, known or not */
@@ -69,6 +70,9 @@ typedef struct kind_info {
 const kind_info *schema_kinds(uint32_t *count_out);
 const kind_info *schema_kind(uint32_t number);        /**< NULL if unknown */
 const kind_info *schema_kind_named(const char *name); /**< NULL if unknown */
+/** The field whose id names the record that records of `kind` follow: a touch its lead, a conflict what it is about. They are seen by whom
+ *  that is seen by, and erased with it. 0: they follow nothing. */
+uint32_t schema_follows(uint32_t kind);
 /** The fields of a kind in order of schema.def; NULL and 0 if the kind is unknown. */
 const field_info *schema_fields(uint32_t kind, uint32_t *count_out);
 const field_info *schema_field(uint32_t kind, uint32_t number); /**< NULL if unknown */

@@ -35,6 +35,12 @@ static const command commands[] = {
      "leadpoold backup --data /var/lib/leadpool --to /backup/pool-monday.db"},
     {"verify", admin_verify, "data", false, "verify --data DIR [--json]",
      "reads everything and says whether it is sound", "leadpoold verify --data /var/lib/leadpool"},
+    {"erase", admin_erase, "data lead", false, "erase --data DIR --lead ID [--json]",
+     "erases a person for good, from the pool and every device; cannot be undone",
+     "leadpoold erase --data /var/lib/leadpool --lead 01930000-0000-7000-8000-000000000001"},
+    {"review", admin_review, "data accept reject", false, "review --data DIR [--accept N | --reject N] [--json]",
+     "lists the changes that await a decision, or applies or drops one of them",
+     "leadpoold review --data /var/lib/leadpool --accept 3"},
     {"version", admin_version, "", false, "version [--json]", "prints the version", "leadpoold version"},
 };
 

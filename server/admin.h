@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "server/config.h"
+#include "server/control_arguments.h"
 #include "server/store/store.h"
 
 /** Runs the program; the exit status. */
@@ -12,7 +13,7 @@ int admin_main(int argc, char **argv);
 
 /** What the command line said. Texts are borrowed from argv. */
 typedef struct admin_args {
-    const char *data, *name, *staff, *role, *address, *to, *config_path;
+    const char *data, *name, *staff, *role, *address, *to, *config_path, *lead, *accept, *reject, *device, *days;
     bool json, help;
     char *const *argv; /**< everything after the command, for `serve` to find config flags in */
     int argc;
@@ -33,8 +34,13 @@ lp_err admin_invite(const admin_args *args, lp_error *error);
 lp_err admin_status(const admin_args *args, lp_error *error);
 lp_err admin_backup(const admin_args *args, lp_error *error);
 lp_err admin_verify(const admin_args *args, lp_error *error);
+lp_err admin_erase(const admin_args *args, lp_error *error);
+lp_err admin_review(const admin_args *args, lp_error *error);
 lp_err admin_version(const admin_args *args, lp_error *error);
 
+/** Sends a verb with its arguments and prints what comes back. */
+lp_err admin_ask_and_print(const admin_args *args, const char *verb, const control_pair *pairs, size_t count,
+                           lp_error *error);
 /** Carries out a CONTROL message: at the running server, or here if none runs. `result_out` gets the answer's result.
  *  Errors: whatever was answered, those of the store. */
 lp_err admin_control(const admin_args *args, span request, buf *result_out, lp_error *error);
@@ -44,7 +50,7 @@ lp_err admin_control_here(const admin_args *args, span request, store_progress_f
 
 /* admin_output.c */
 void admin_print_error(lp_err err, const lp_error *error, bool json);
-/** Prints a result { name: value }: as JSON on one line, or one "name: value" a line. */
+/** Prints a result { name: value }: as JSON on one line, or one "name: value" a line; of a list of such, one on each line. */
 void admin_print_result(span result, bool json);
 /** A text value of a result, NUL-terminated in `text_out`; empty if there is none. */
 void admin_result_text(span result, const char *name, char *text_out, size_t size);

@@ -13,7 +13,9 @@ static const struct text_flag {
     {"data", offsetof(admin_args, data)},          {"name", offsetof(admin_args, name)},
     {"staff", offsetof(admin_args, staff)},        {"role", offsetof(admin_args, role)},
     {"address", offsetof(admin_args, address)},    {"to", offsetof(admin_args, to)},
-    {"config", offsetof(admin_args, config_path)},
+    {"config", offsetof(admin_args, config_path)}, {"lead", offsetof(admin_args, lead)},
+    {"accept", offsetof(admin_args, accept)},      {"reject", offsetof(admin_args, reject)},
+    {"device", offsetof(admin_args, device)},      {"days", offsetof(admin_args, days)},
 };
 
 static bool in_list(const char *list, const char *word) {

@@ -93,8 +93,8 @@ lp_err admin_invite(const admin_args *args, lp_error *error) {
     return err;
 }
 
-static lp_err ask_and_print(const admin_args *args, const char *verb, const control_pair *pairs, size_t count,
-                            lp_error *error) {
+lp_err admin_ask_and_print(const admin_args *args, const char *verb, const control_pair *pairs, size_t count,
+                           lp_error *error) {
     buf result = {0};
     lp_err err = ask(args, verb, pairs, count, &result, error);
     if (err == LP_OK)
@@ -104,11 +104,11 @@ static lp_err ask_and_print(const admin_args *args, const char *verb, const cont
 }
 
 lp_err admin_status(const admin_args *args, lp_error *error) {
-    return ask_and_print(args, "status", NULL, 0, error);
+    return admin_ask_and_print(args, "status", NULL, 0, error);
 }
 
 lp_err admin_verify(const admin_args *args, lp_error *error) {
-    return ask_and_print(args, "verify", NULL, 0, error);
+    return admin_ask_and_print(args, "verify", NULL, 0, error);
 }
 
 /* The server may have another working directory. */
@@ -126,5 +126,5 @@ lp_err admin_backup(const admin_args *args, lp_error *error) {
         return err_set(error, LP_INVALID, "backup needs --to FILE");
     lp_err err = absolute(args->to, path, error);
     const control_pair pairs[] = {{"to", path}};
-    return err == LP_OK ? ask_and_print(args, "backup", pairs, 1, error) : err;
+    return err == LP_OK ? admin_ask_and_print(args, "backup", pairs, 1, error) : err;
 }

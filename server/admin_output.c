@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "proto/crypto.h"
+#include "proto/id.h"
 #include "proto/wire.h"
 #include "server/admin.h"
 
@@ -28,6 +31,20 @@ void admin_print_error(lp_err err, const lp_error *error, bool json) {
         print_json(json_pack("{s:s,s:s}", "error", lp_err_name(err), "message", text));
 }
 
+static json_t *json_of(wire_reader *r);
+static json_t *json_of_map(wire_reader *r);
+
+/* An id in its usual form, other bytes in hexadecimal. */
+static json_t *json_of_bytes(span bytes) {
+    char text[2 * 64 + 1];
+    lp_id id;
+    if (id_from_span(bytes, &id))
+        lp_id_format(&id, text);
+    else
+        crypto_hex(span_of(bytes.data, bytes.size < 64 ? bytes.size : 64), text);
+    return json_string(text);
+}
+
 static json_t *json_of(wire_reader *r) {
     switch (wire_peek(r)) {
     case WIRE_BOOL:
@@ -38,22 +55,58 @@ static json_t *json_of(wire_reader *r) {
         span text = wire_text(r);
         return json_stringn((const char *)text.data, text.size);
     }
+    case WIRE_REAL:
+        return json_real(wire_real(r));
+    case WIRE_BYTES:
+        return json_of_bytes(wire_bytes(r));
+    case WIRE_MAP:
+        return json_of_map(r);
+    case WIRE_ARRAY: {
+        json_t *array = json_array();
+        for (uint32_t left = wire_array(r); left > 0 && !r->failed; left--)
+            json_array_append_new(array, json_of(r));
+        return array;
+    }
     default:
         wire_raw(r);
         return json_null();
     }
 }
 
-static json_t *json_of_result(span result) {
+static json_t *json_of_map(wire_reader *r) {
     json_t *object = json_object();
-    wire_reader r = wire_open(result);
-    for (uint32_t left = result.size ? wire_map(&r) : 0; left > 0 && !r.failed; left--) {
-        span name = wire_text(&r);
-        char key[64];
+    for (uint32_t left = wire_map(r); left > 0 && !r->failed; left--) {
+        span name = wire_text(r);
+        char key[512];
         snprintf(key, sizeof key, "%.*s", (int)name.size, (const char *)name.data);
-        json_object_set_new(object, key, json_of(&r));
+        json_object_set_new(object, key, json_of(r));
     }
     return object;
+}
+
+static json_t *json_of_result(span result) {
+    wire_reader r = wire_open(result);
+    return result.size ? json_of_map(&r) : json_object();
+}
+
+/* Whether a number is a time its name says: "at", "started_at", "seen_at". */
+static bool is_time(const char *key) {
+    size_t size = strlen(key);
+    return strcmp(key, "at") == 0 || (size > 3 && strcmp(key + size - 3, "_at") == 0);
+}
+
+static void print_scalar(const char *key, const json_t *value) {
+    char text[32];
+    struct tm parts;
+    time_t seconds = (time_t)(json_integer_value(value) / 1000);
+    if (!json_is_integer(value))
+        printf("%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+    else if (!is_time(key))
+        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (seconds == 0)
+        putchar('-');
+    else if (strftime(text, sizeof text, "%Y-%m-%dT%H:%MZ", gmtime_r(&seconds, &parts)))
+        printf("%s", text);
 }
 
 static void print_lines(json_t *object) {
@@ -71,11 +124,32 @@ static void print_lines(json_t *object) {
     json_decref(object);
 }
 
+/* One element of a list on one line: values in a row, and what is nested as JSON. */
+static void print_row(json_t *object) {
+    const char *key, *gap = "";
+    json_t *value;
+    json_object_foreach(object, key, value) {
+        printf("%s", gap);
+        gap = "  ";
+        if (json_is_string(value))
+            printf("%s", json_string_value(value)[0] ? json_string_value(value) : "-");
+        else if (json_is_object(value) || json_is_array(value))
+            json_dumpf(value, stdout, JSON_COMPACT);
+        else
+            print_scalar(key, value);
+    }
+    putchar('\n');
+    json_decref(object);
+}
+
 void admin_print_result(span result, bool json) {
-    if (json)
-        print_json(json_of_result(result));
-    else
-        print_lines(json_of_result(result));
+    wire_reader r = wire_open(result);
+    bool many = wire_peek(&r) == WIRE_ARRAY;
+    uint32_t left = many ? wire_array(&r) : 0;
+    for (; left > 0 && !r.failed; left--)
+        (json ? print_json : print_row)(json_of(&r));
+    if (!many)
+        (json ? print_json : print_lines)(json_of_result(result));
 }
 
 void admin_result_text(span result, const char *name, char *text_out, size_t size) {

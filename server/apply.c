@@ -7,6 +7,7 @@
 #include "proto/err.h"
 #include "proto/merge.h"
 #include "server/conflicts.h"
+#include "server/erase.h"
 #include "server/rows.h"
 
 /* What is known of a set before anything is written. `fresh` are the changes that bring something, in the set's order:
@@ -255,7 +256,10 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     rows_kept kept = {0};
     lp_err err = rows_load(p, &rec, &kept, error);
     verdicts->work += kept.bytes.size;
+    bool absorbed = false;
     if (!err)
+        err = erase_absorbs(p, set, rec.kind, &absorbed, error);
+    if (!err && !absorbed)
         err = apply_loaded(p, set, index, author, &rec, &pl, verdicts, error);
     free(pl.fresh);
     free(pl.newer);

@@ -8,6 +8,7 @@
 #include "server/apply.h"
 #include "server/auth.h"
 #include "server/batches.h"
+#include "server/operations.h"
 
 #define RETRY_BUSY_MS 1000  /* the store was busy: soon */
 #define RETRY_FULL_MS 30000 /* no space or a failing disk: an operator has to act */
@@ -221,6 +222,10 @@ static lp_err run(pool *p, job *j, lp_error *error) {
         return run_join(p, j, error);
     case JOB_INVITE:
         return run_invite(p, j, error);
+    case JOB_CONTROL:
+        return operations_run(p, j, error);
+    case JOB_REPLAY:
+        return operations_replay(p, error);
     case JOB_BARRIER:
         break;
     }
@@ -273,7 +278,15 @@ static void start_over(committer *c, job *jobs, lp_err err, const lp_error *erro
         fail(j, err, error);
 }
 
+/* What was erased leaves the files at once, or, if a reader holds the log, when there is time. */
+static void scrub_if_due(committer *c) {
+    lp_error ignored;
+    if (c->pool->scrub_due && !c->pool->store->ops->scrub(c->pool->store, &ignored))
+        c->pool->scrub_due = false;
+}
+
 void committer_rest(committer *c) {
+    scrub_if_due(c);
     c->pool->store->ops->rest(c->pool->store);
 }
 
@@ -294,6 +307,8 @@ void committer_run(committer *c, job *jobs) {
         start_over(c, jobs, err, &error, kept);
     else
         read_seq(c, &error);
+    if (!err)
+        scrub_if_due(c);
     for (job *j = jobs; j;) {
         job *next = j->next;
         j->seq = c->seq;

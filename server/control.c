@@ -9,6 +9,7 @@
 #include "proto/wire.h"
 #include "server/control_arguments.h"
 #include "server/control_verbs.h"
+#include "server/operations.h"
 
 #define BUSY_RETRY_MS 1000
 
@@ -142,7 +143,44 @@ static const struct verb {
     lp_err (*run)(request *r, buf *out, lp_error *error);
 } verbs[] = {{"status", do_status}, {"invite", do_invite}, {"backup", do_backup}, {"verify", do_verify}};
 
+static void ignore(void *ctx, job *j) {
+    (void)ctx;
+    (void)j;
+}
+
+lp_err control_job(control *c, job_kind kind, span bytes, job **job_out, lp_error *error) {
+    job *j = *job_out = job_new(kind);
+    if (!j)
+        return err_plain(error, LP_NOMEM);
+    buf_append_span(&j->request, bytes);
+    j->done = ignore;
+    if (j->request.failed)
+        return err_plain(error, LP_NOMEM);
+    if (c->thread)
+        commit_thread_run(c->thread, j);
+    else
+        committer_run(c->committer, j);
+    if (j->result != LP_OK)
+        *error = j->error;
+    return j->result;
+}
+
+/* A job of the pool's own: operations.h. */
+static lp_err operate(request *r, buf *out, lp_error *error) {
+    message answer;
+    job *j;
+    lp_err err = control_job(r->control, JOB_CONTROL, r->bytes, &j, error);
+    if (err == LP_OK)
+        err = message_decode(buf_span(&j->answer), &answer, error);
+    if (err == LP_OK)
+        buf_append_span(out, answer.result);
+    job_free(j);
+    return err;
+}
+
 static lp_err run(request *r, span verb, buf *out, lp_error *error) {
+    if (operations_know(verb))
+        return operate(r, out, error);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (span_equal(verb, span_text(verbs[i].name)))
             return verbs[i].run(r, out, error);

@@ -57,11 +57,6 @@ static void put_invitation(const control *c, const invited *made, invite *inv, b
     buf_fini(&text);
 }
 
-static void ignore(void *ctx, job *j) {
-    (void)ctx;
-    (void)j;
-}
-
 lp_err control_invite(control *c, span request, span arguments, buf *out, lp_error *error) {
     invite inv = {0};
     char address[INVITE_HOST_BYTES + 16];
@@ -73,22 +68,10 @@ lp_err control_invite(control *c, span request, span arguments, buf *out, lp_err
     if (inv.host[0] == '\0' || inv.port == 0)
         return err_set(error, LP_INVALID,
                        "an invitation needs the address devices reach the server at; give --address HOST:PORT");
-    job *j = job_new(JOB_INVITE);
-    if (!j)
-        return err_plain(error, LP_NOMEM);
-    buf_append_span(&j->request, request);
-    j->done = ignore;
-    if (j->request.failed)
-        err_plain(&j->error, j->result = LP_NOMEM);
-    else if (c->thread)
-        commit_thread_run(c->thread, j);
-    else
-        committer_run(c->committer, j);
+    job *j;
     invited made;
-    err = j->result;
-    if (err != LP_OK)
-        *error = j->error;
-    else
+    err = control_job(c, JOB_INVITE, request, &j, error);
+    if (err == LP_OK)
         err = read_invited(buf_span(&j->answer), &made, error);
     if (err == LP_OK)
         put_invitation(c, &made, &inv, out);

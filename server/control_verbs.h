@@ -4,6 +4,8 @@
 
 #include "server/control.h"
 
+/** Has the committer carry out a job on `bytes`, a CONTROL message, and waits. Free *job_out in any case. Errors: the job's. */
+lp_err control_job(control *c, job_kind kind, span bytes, job **job_out, lp_error *error);
 /** Has the committer make an invitation and appends { invitation, expires_at, staff, role }. `request` is the CONTROL message.
  *  Errors: LP_INVALID, those of the committer. */
 lp_err control_invite(control *c, span request, span arguments, buf *out, lp_error *error);

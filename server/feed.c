@@ -11,6 +11,7 @@
 
 #define SET_BYTES 64 /* of a set beside its registers: heads, id, indexes, its stamp */
 #define REG_BYTES 8  /* of a register beside key and value */
+#define ID_BYTES 18  /* of an id in a list */
 #define BEFORE_BYTES_MAX (64 * 1024)
 
 /* A page in the making. */
@@ -26,6 +27,8 @@ typedef struct builder {
     reg *sorted;
     uint32_t sorted_capacity;
     changes_writer writer;
+    buf erased; /* ids */
+    uint32_t erased_count;
     lp_err err;
     lp_error error;
 } builder;
@@ -90,8 +93,22 @@ static void put_sets(builder *b, const record *rec, uint32_t count) {
     }
 }
 
+static bool add_erased(builder *b, const store_row *row) {
+    if (changes_bytes(&b->writer) + b->erased.size + ID_BYTES > b->budget_bytes &&
+        b->erased_count + b->writer.set_count) {
+        b->full = true;
+        return false;
+    }
+    wire_put_bytes(&b->erased, id_span(&row->id));
+    b->erased_count++;
+    b->reached = row->seq;
+    return true;
+}
+
 static bool add_row(void *ctx, const store_row *row) {
     builder *b = ctx;
+    if (row->kind == KIND_ERASED)
+        return add_erased(b, row);
     b->rec.kind = row->kind;
     b->rec.id = row->id;
     b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
@@ -99,8 +116,8 @@ static bool add_row(void *ctx, const store_row *row) {
     if (b->err)
         return false;
     /* A record that is larger than a page has one for itself. */
-    bool alone = b->first && b->writer.set_count == 0;
-    if (count && !alone && changes_bytes(&b->writer) + most_bytes(b, count) > b->budget_bytes) {
+    bool alone = b->first && b->writer.set_count + b->erased_count == 0;
+    if (count && !alone && changes_bytes(&b->writer) + b->erased.size + most_bytes(b, count) > b->budget_bytes) {
         b->full = true;
         return false;
     }
@@ -111,10 +128,14 @@ static bool add_row(void *ctx, const store_row *row) {
 
 static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class scope, const cursor *from,
                        uint64_t last_seq, buf *out, lp_error *error) {
-    buf changes = {0};
+    buf changes = {0}, erased = {0};
     uint8_t digest_bytes[DIGEST_BYTES];
     digest sum;
     lp_err err = changes_finish(&b->writer, &changes, error);
+    wire_put_array(&erased, b->erased_count);
+    buf_append_span(&erased, buf_span(&b->erased));
+    if (!err && (erased.failed || b->erased.failed))
+        err = err_plain(error, LP_NOMEM);
     if (!err)
         err = pool_scope_digest(reader, scope, &sum, error);
     if (!err) {
@@ -125,12 +146,14 @@ static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class sc
                                 .behind = b->full ? b->reached - b->since : 0},
                      .more = b->full,
                      .changes = buf_span(&changes),
+                     .erased = b->erased_count ? buf_span(&erased) : (span){0},
                      .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
         page_put(out, &made);
         if (out->failed)
             err = err_plain(error, LP_NOMEM);
     }
     buf_fini(&changes);
+    buf_fini(&erased);
     return err;
 }
 
@@ -159,10 +182,11 @@ static lp_err build(pool *p, store_reader *reader, const device *d, const cursor
         err = reader->ops->feed(reader, scope, b.after, add_row, &b, error);
     if (!err && b.err)
         err = err_set(error, b.err, "%s", b.error.message);
-    *news_out |= b.writer.set_count > 0 || b.full || !same_epoch;
+    *news_out |= b.writer.set_count + b.erased_count > 0 || b.full || !same_epoch;
     if (!err)
         err = put_page(&b, p, reader, scope, from, counts.last_seq, out, error);
     changes_fini(&b.writer);
+    buf_fini(&b.erased);
     record_fini(&b.rec);
     free(b.sorted);
     return err;

@@ -9,6 +9,25 @@
 #include "proto/err.h"
 #include "server/os.h"
 
+static void ignore(void *ctx, job *j) {
+    (void)ctx;
+    (void)j;
+}
+
+/* The store may be a restored one: it does not come to know anybody who was erased, or trust whom nobody trusts any more. */
+static lp_err replay(host *h, lp_error *error) {
+    job *j = job_new(JOB_REPLAY);
+    if (!j)
+        return err_plain(error, LP_NOMEM);
+    j->done = ignore;
+    committer_run(h->committer, j);
+    lp_err err = j->result;
+    if (err != LP_OK)
+        *error = j->error;
+    job_free(j);
+    return err;
+}
+
 lp_err host_open(host *h, const char *directory, lp_error *error) {
     *h = (host){0};
     lp_err err = store_sqlite_ops.open(directory, false, &h->store, error);
@@ -23,6 +42,8 @@ lp_err host_open(host *h, const char *directory, lp_error *error) {
     h->pool.ledger = &h->ledgers.port;
     if (err == LP_OK)
         err = committer_new(&h->pool, &h->committer, error);
+    if (err == LP_OK)
+        err = replay(h, error);
     if (err == LP_OK)
         err = identity_load(directory, &h->tls, h->pin, error);
     if (err != LP_OK)

@@ -10,6 +10,8 @@ typedef enum job_kind {
     JOB_JOIN,  /**< an invitation is used */
     JOB_FENCE, /**< the device's clock was off: batches up to `batch` are not applied any more; answered with CLOCK */
     JOB_INVITE, /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
+    JOB_CONTROL, /**< a verb of operations.h: `request` is a CONTROL message, `answer` a CONTROLLED */
+    JOB_REPLAY,  /**< what the ledgers say was done is done again; without request or answer */
     JOB_BARRIER, /**< does nothing but wait for the commit of what came before */
 } job_kind;
 
@@ -19,7 +21,7 @@ typedef struct job {
     uint32_t device;     /**< PUSH: the author */
     uint64_t batch;      /**< FENCE: the highest number the device may have sent */
     uint32_t request_id; /**< the request this answers; the session's */
-    buf request; /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE: an encoded CONTROL message */
+    buf request; /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE, CONTROL: an encoded CONTROL message */
     lp_err result; /**< LP_OK: committed, `answer` is the answer's parts; else `error` */
     lp_error error;
     uint32_t retry_ms; /**< with LP_BUSY and friends: nothing was refused, try again */

@@ -23,6 +23,7 @@ typedef struct pool {
     lp_id secret; /**< never leaves the server: ids derived from it cannot be foreseen */
 
     /* The writer's part: touched on the committer's thread only. */
+    bool scrub_due; /**< something was erased or purged: it has to leave the store's files too */
     digester *digester;
     hlc clock;                      /**< stamps of what the server itself writes */
     digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */

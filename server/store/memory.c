@@ -25,6 +25,7 @@
 
 typedef struct tally {
     uint64_t last_seq, leads, records, history;
+    uint64_t appended; /* to history, ever: never goes down, so that no number is used twice */
 } tally;
 
 typedef struct entry_list {
@@ -365,10 +366,11 @@ static lp_err memory_append(store *base, const store_history *entry, bool *added
     if (version)
         version->entry = copy;
     uint8_t bytes[HISTORY_KEY_BYTES];
-    lp_err err = put_version(m, &m->history, history_key(bytes, entry, m->now.history + 1), version, error);
+    lp_err err = put_version(m, &m->history, history_key(bytes, entry, m->now.appended + 1), version, error);
     if (err)
         return err;
     m->now.history++;
+    m->now.appended++;
     *added_out = true;
     return LP_OK;
 }
@@ -383,6 +385,56 @@ static lp_err memory_history(store *base, const lp_id *id, store_history_fn each
     (void)error;
     memory_store *m = (memory_store *)base;
     each_entry(m, id, writing(m), each, ctx);
+    return LP_OK;
+}
+
+static lp_err memory_rows(store *base, bool deleted_only, store_row_fn each, void *ctx, lp_error *error) {
+    (void)error;
+    memory_store *m = (memory_store *)base;
+    uint64_t at = writing(m);
+    span key = {0};
+    const table_version *version = step(m, &m->rows, key, false, at, &key);
+    for (; version; version = step(m, &m->rows, key, true, at, &key))
+        if ((version->row.deleted || !deleted_only) && !each(ctx, &version->row))
+            break;
+    return LP_OK;
+}
+
+static lp_err memory_drop_history(store *base, const lp_id *id, lp_error *error) {
+    memory_store *m = (memory_store *)base;
+    uint64_t at = writing(m);
+    span prefix = id_span(id), key = {0};
+    const table_version *version = step(m, &m->history, prefix, false, at, &key);
+    while (version && has_prefix(key, prefix)) {
+        lp_err err = put_gone(m, &m->history, key, error);
+        if (err)
+            return err;
+        m->now.history--;
+        version = step(m, &m->history, key, true, at, &key);
+    }
+    return LP_OK;
+}
+
+static lp_err memory_drop_row(store *base, const lp_id *id, lp_error *error) {
+    memory_store *m = (memory_store *)base;
+    store_row before = {0};
+    if (read_row(m, id, writing(m), &before) != LP_OK)
+        return LP_OK;
+    uint8_t bytes[FEED_KEY_BYTES];
+    bool lived = is_live_lead(&before);
+    lp_err err = put_gone(m, &m->feed, feed_key(bytes, before.scope, before.seq), error);
+    if (err == LP_OK)
+        err = put_gone(m, &m->rows, id_span(id), error);
+    if (err)
+        return err;
+    m->now.records--;
+    m->now.leads -= lived;
+    return LP_OK;
+}
+
+static lp_err memory_scrub(store *base, lp_error *error) {
+    (void)base;
+    (void)error;
     return LP_OK;
 }
 
@@ -649,6 +701,10 @@ const store_ops store_memory_ops = {
     .append = memory_append,
     .holds = memory_holds,
     .history = memory_history,
+    .rows = memory_rows,
+    .drop_history = memory_drop_history,
+    .drop_row = memory_drop_row,
+    .scrub = memory_scrub,
     .get = memory_get,
     .put = memory_put,
     .each = memory_each,

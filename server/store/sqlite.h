@@ -5,6 +5,7 @@
  *   sqlite_open.c    the directory: lock, creation, migrations
  *   sqlite_transaction.c  begin, commit, savepoints, checkpoints
  *   sqlite_writer.c  rows, seqs, history, documents
+ *   sqlite_drop.c    what is taken away, for good
  *   sqlite_reader.c  snapshots and what is read in them
  *   sqlite_backup.c  copies
  *   sqlite_verify.c  checks */
@@ -129,7 +130,9 @@ lp_err sqlite_savepoint(store *s, lp_error *error);
 lp_err sqlite_release(store *s, lp_error *error);
 lp_err sqlite_undo(store *s, lp_error *error);
 lp_err sqlite_usable(sqlite_store *s, lp_error *error); /**< in a transaction that has not failed */
-lp_err sqlite_note(sqlite_store *s, lp_err err);        /**< remembers an error that spoils the transaction */
+/** What is known of an id, looked up if need be. */
+lp_err sqlite_find(sqlite_store *s, const lp_id *id, sql_seen **seen_out, lp_error *error);
+lp_err sqlite_note(sqlite_store *s, lp_err err); /**< remembers an error that spoils the transaction */
 
 lp_err sqlite_load(store *s, const lp_id *id, store_row *row_out, lp_error *error);
 lp_err sqlite_save(store *s, const store_row *row, lp_error *error);
@@ -139,6 +142,10 @@ lp_err sqlite_append(store *s, const store_history *entry, bool *added_out, lp_e
 lp_err sqlite_reopen(sqlite_store *s, lp_error *error);
 lp_err sqlite_holds(store *s, const store_history *entry, bool *found_out, lp_error *error);
 lp_err sqlite_history(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+lp_err sqlite_rows(store *s, bool deleted_only, store_row_fn each, void *ctx, lp_error *error);
+lp_err sqlite_drop_history(store *s, const lp_id *id, lp_error *error);
+lp_err sqlite_drop_row(store *s, const lp_id *id, lp_error *error);
+lp_err sqlite_scrub(store *s, lp_error *error);
 lp_err sqlite_get(store *s, store_space space, span key, span *value_out, lp_error *error);
 lp_err sqlite_put(store *s, store_space space, span key, span value, lp_error *error);
 lp_err sqlite_each(store *s, store_space space, span prefix, store_document_fn fn, void *ctx, lp_error *error);

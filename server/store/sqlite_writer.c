@@ -34,8 +34,7 @@ lp_err sqlite_load(store *base, const lp_id *id, store_row *row_out, lp_error *e
     return err;
 }
 
-/* What is known of an id, looked up if need be. */
-static lp_err find(sqlite_store *s, const lp_id *id, sql_seen **seen_out, lp_error *error) {
+lp_err sqlite_find(sqlite_store *s, const lp_id *id, sql_seen **seen_out, lp_error *error) {
     sql_seen *seen = slot_of(s, id);
     *seen_out = seen;
     if (seen->valid && id_equal(&seen->id, id))
@@ -86,7 +85,7 @@ lp_err sqlite_save(store *base, const store_row *row, lp_error *error) {
         return err;
     assert(row->seq > s->last.last_seq && row->seq <= s->now.last_seq);
     sql_seen *seen;
-    err = find(s, &row->id, &seen, error);
+    err = sqlite_find(s, &row->id, &seen, error);
     if (err == LP_OK)
         err = name(s, seen, error);
     if (err == LP_OK)
@@ -160,7 +159,7 @@ lp_err sqlite_append(store *base, const store_history *entry, bool *added_out, l
     span key = span_of(packed, sizeof packed);
     bool known = false;
     sql_seen *seen;
-    err = find(s, &entry->id, &seen, error);
+    err = sqlite_find(s, &entry->id, &seen, error);
     if (err == LP_OK)
         err = name(s, seen, error);
     if (err == LP_OK && !seen->unheard)
@@ -184,7 +183,7 @@ lp_err sqlite_holds(store *base, const store_history *entry, bool *found_out, lp
     stamp_pack(entry->stamp, packed);
     sql_seen *seen;
     *found_out = false;
-    err = find(s, &entry->id, &seen, error);
+    err = sqlite_find(s, &entry->id, &seen, error);
     if (err == LP_OK && seen->rid)
         err = find_same(s, seen->rid, span_of(packed, sizeof packed), entry, found_out, error);
     return sqlite_note(s, err);

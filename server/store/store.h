@@ -107,6 +107,14 @@ typedef struct store_ops {
     /** All history of a record, oldest stamp first, with this transaction's own writes. */
     lp_err (*history)(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
 
+    /** All rows, or only those with `deleted` set, in no particular order, with this transaction's own writes. A walk over everything. */
+    lp_err (*rows)(store *s, bool deleted_only, store_row_fn each, void *ctx, lp_error *error);
+    /** Takes the history of a record away, or its row. Harmless if there is none. */
+    lp_err (*drop_history)(store *s, const lp_id *id, lp_error *error);
+    lp_err (*drop_row)(store *s, const lp_id *id, lp_error *error);
+    /** Between transactions: makes what was dropped and replaced leave the store's files, too. LP_BUSY if a reader is in the way: try again. */
+    lp_err (*scrub)(store *s, lp_error *error);
+
     /** Small documents, in a transaction. get: LP_NOT_FOUND (error untouched); put replaces; an empty value deletes. */
     lp_err (*get)(store *s, store_space space, span key, span *value_out, lp_error *error);
     lp_err (*put)(store *s, store_space space, span key, span value, lp_error *error);

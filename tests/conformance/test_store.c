@@ -427,6 +427,58 @@ static void history_may_come_before_its_row_or_without_one(void **state) {
     verify(f, LP_OK);
 }
 
+static bool count_row(void *ctx, const store_row *row) {
+    uint32_t *count = ctx;
+    assert_false(id_is_nil(&row->id));
+    ++*count;
+    return *count < 100;
+}
+
+static uint32_t count_rows(fixture *f, bool deleted_only) {
+    uint32_t count = 0;
+    must(f, f->ops->rows(f->s, deleted_only, count_row, &count, &f->error));
+    return count;
+}
+
+static void what_is_dropped_is_gone_and_counted_so(void **state) {
+    fixture *f = *state;
+    begin(f);
+    for (uint64_t n = 1; n <= 3; n++) {
+        kit_save(f->s, n, n == 3);
+        store_history entry = kit_entry(n, 1, take(f, 1), "a");
+        append(f, &entry);
+    }
+    commit(f);
+    begin(f);
+    lp_id one = kit_id(1), two = kit_id(2), nobody = kit_id(9);
+    assert_int_equal(count_rows(f, false), 3);
+    assert_int_equal(count_rows(f, true), 1);
+    must(f, f->ops->drop_history(f->s, &one, &f->error));
+    must(f, f->ops->drop_row(f->s, &one, &f->error));
+    must(f, f->ops->drop_row(f->s, &one, &f->error));
+    must(f, f->ops->drop_history(f->s, &two, &f->error));
+    must(f, f->ops->drop_history(f->s, &nobody, &f->error));
+    must(f, f->ops->drop_row(f->s, &nobody, &f->error));
+    assert_false(is_there(f, 1));
+    assert_history(f, 1, "");
+    assert_int_equal(count_rows(f, false), 2);
+    commit(f);
+    must(f, f->ops->scrub(f->s, &f->error));
+    store_counts c = counts(f);
+    assert_int_equal(c.records, 2);
+    assert_int_equal(c.leads, 1);
+    assert_int_equal(c.history, 1);
+    verify(f, LP_OK);
+    /* What was dropped may come again. */
+    begin(f);
+    kit_save(f->s, 1, false);
+    store_history again = kit_entry(1, 1, take(f, 1), "a");
+    assert_true(append(f, &again));
+    commit(f);
+    assert_int_equal(counts(f).records, 3);
+    verify(f, LP_OK);
+}
+
 static bool is_whole(void *ctx, const store_history *entry) {
     const store_history *sent = ctx;
     assert_int_equal(entry->seq, sent->seq);
@@ -826,6 +878,16 @@ static void random_append(fixture *f, prop *p, buf *b) {
     must(f, f->ops->history(f->s, &entry.id, print_entry, b, &f->error));
 }
 
+static void random_drop(fixture *f, prop *p, buf *b) {
+    lp_id id = kit_id(prop_below(p, RECORDS));
+    if (prop_chance(p, 60))
+        must(f, f->ops->drop_history(f->s, &id, &f->error));
+    if (prop_chance(p, 60))
+        must(f, f->ops->drop_row(f->s, &id, &f->error));
+    must(f, f->ops->history(f->s, &id, print_entry, b, &f->error));
+    append_number(b, count_rows(f, prop_chance(p, 50)));
+}
+
 static void random_document(fixture *f, prop *p, buf *b) {
     uint8_t key[3], value[40];
     prop_bytes(p, value, sizeof value);
@@ -845,18 +907,20 @@ static void random_transaction(fixture *f, prop *p, buf *b) {
     begin(f);
     bool marked = false;
     for (uint64_t left = prop_below(p, 12); left; left--) {
-        uint64_t choice = prop_below(p, 8);
+        uint64_t choice = prop_below(p, 9);
         if (choice < 3)
             random_save(f, p, b);
         else if (choice < 5)
             random_append(f, p, b);
         else if (choice < 6)
             random_document(f, p, b);
+        else if (choice < 7)
+            random_drop(f, p, b);
         else if (!marked)
             must(f, f->ops->savepoint(f->s, &f->error));
         else
             must(f, prop_chance(p, 50) ? f->ops->undo(f->s, &f->error) : f->ops->release(f->s, &f->error));
-        marked = choice < 6 ? marked : !marked;
+        marked = choice < 7 ? marked : !marked;
     }
     if (prop_chance(p, 25)) {
         f->ops->rollback(f->s);
@@ -912,6 +976,7 @@ static void any_operations_give_the_same_answers_on_both_engines(void **state) {
     T(the_same_change_set_is_appended_once)                                                                            \
     T(another_body_or_base_or_stamp_or_record_is_another_entry)                                                        \
     T(history_may_come_before_its_row_or_without_one)                                                                  \
+    T(what_is_dropped_is_gone_and_counted_so)                                                                          \
     T(history_comes_back_whole_oldest_stamp_first)                                                                     \
     T(documents_are_put_replaced_and_deleted_by_an_empty_value)                                                        \
     T(documents_are_listed_by_prefix_in_order_of_key)                                                                  \

@@ -1,0 +1,201 @@
+/* operations.c - see operations.h. One function a verb, found by name in a table. */
+#include "server/operations.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/err.h"
+#include "proto/message.h"
+#include "server/auth.h"
+#include "server/control_arguments.h"
+#include "server/erase.h"
+#include "server/review.h"
+
+#define ARGUMENT_BYTES 64
+#define LIST_BYTES_MAX (WIRE_MESSAGE_BYTES_MAX - 64 * 1024)
+
+static void put_text(buf *out, const char *name, const char *value) {
+    wire_put_text(out, span_text(name));
+    wire_put_text(out, span_text(value));
+}
+
+static void put_number(buf *out, const char *name, int64_t value) {
+    wire_put_text(out, span_text(name));
+    wire_put_i64(out, value);
+}
+
+/* Copies an argument; empty if it is not there. */
+static lp_err take_argument(span arguments, const char *name, char text_out[ARGUMENT_BYTES], lp_error *error) {
+    if (control_argument(arguments, name, text_out, ARGUMENT_BYTES))
+        return LP_OK;
+    return err_set(error, LP_INVALID, "--%s is too long", name);
+}
+
+/* A whole number from `least` on. */
+static lp_err read_number(const char *name, const char *text, uint64_t least, uint64_t *number_out, lp_error *error) {
+    char *end = NULL;
+    unsigned long long number = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+    if (!end || *end || number < least || number > INT64_MAX)
+        return err_set(error, LP_INVALID, "--%s needs a number, not '%.40s'", name, text);
+    *number_out = number;
+    return LP_OK;
+}
+
+/* A list in the making: elements behind each other, counted. */
+typedef struct list {
+    pool *pool;
+    buf elements;
+    uint32_t count;
+    bool cut; /* there are more than an answer holds */
+} list;
+
+static lp_err put_list(list *l, buf *out, lp_error *error) {
+    wire_put_array(out, l->count);
+    buf_append_span(out, buf_span(&l->elements));
+    lp_err err = l->elements.failed ? err_plain(error, LP_NOMEM) : LP_OK;
+    buf_fini(&l->elements);
+    return err;
+}
+
+/* ---- erase ---- */
+
+static lp_err do_erase(pool *p, span arguments, buf *out, lp_error *error) {
+    char text[ARGUMENT_BYTES];
+    lp_id lead;
+    uint32_t count;
+    lp_err err = take_argument(arguments, "lead", text, error);
+    if (!err && !lp_id_parse(text, &lead))
+        err = err_set(error, LP_INVALID, "erase needs the whole id of a lead; give --lead ID");
+    if (!err)
+        err = erase_lead(p, &lead, &count, error);
+    if (err)
+        return err;
+    wire_put_map(out, 2);
+    put_text(out, "lead", text);
+    put_number(out, "erased", count);
+    return LP_OK;
+}
+
+/* ---- review ---- */
+
+static void put_field_name(buf *out, uint32_t kind, const reg *change) {
+    char name[KEY_BYTES_MAX + 80];
+    const field_info *info = schema_field(kind, change->field);
+    int size = info ? snprintf(name, 80, "%s", info->name) : snprintf(name, 80, "#%u", change->field);
+    if (change->key.size) {
+        name[size++] = '.';
+        memcpy(name + size, change->key.data, change->key.size);
+        size += (int)change->key.size;
+    }
+    wire_put_text(out, span_of(name, (size_t)size));
+}
+
+static void put_fields(buf *out, const change_set *set) {
+    change_set walk = *set;
+    reg change;
+    wire_put_text(out, SPAN_LITERAL("fields"));
+    wire_put_map(out, set->field_count);
+    while (change_next(&walk, &change)) {
+        put_field_name(out, set->kind, &change);
+        buf_append_span(out, change.value);
+    }
+}
+
+static bool add_entry(void *ctx, const review_entry *e) {
+    list *l = ctx;
+    buf *out = &l->elements;
+    char id[LP_ID_TEXT_BYTES], person[LP_ID_TEXT_BYTES], number[16];
+    const kind_info *kind = schema_kind(e->set.kind);
+    size_t before = out->size;
+    lp_id_format(&e->set.id, id);
+    lp_id_format(&e->person, person);
+    snprintf(number, sizeof number, "#%u", e->set.kind);
+    wire_put_map(out, 8);
+    put_number(out, "number", (int64_t)e->number);
+    put_text(out, "reason", review_reason_name(e->why));
+    put_number(out, "at", e->at_ms);
+    put_number(out, "device", e->device);
+    put_text(out, "person", person);
+    put_text(out, "kind", kind ? kind->name : number);
+    put_text(out, "record", id);
+    put_fields(out, &e->set);
+    if (out->size > LIST_BYTES_MAX) {
+        out->size = before;
+        l->cut = true;
+        return false;
+    }
+    l->count++;
+    return true;
+}
+
+static lp_err list_review(pool *p, buf *out, lp_error *error) {
+    list l = {.pool = p};
+    lp_err err = review_each(p, add_entry, &l, error);
+    lp_err put = put_list(&l, out, error);
+    return err ? err : put;
+}
+
+static lp_err do_review(pool *p, span arguments, buf *out, lp_error *error) {
+    char accept[ARGUMENT_BYTES], reject[ARGUMENT_BYTES];
+    uint64_t number = 0;
+    lp_err err = take_argument(arguments, "accept", accept, error);
+    if (!err)
+        err = take_argument(arguments, "reject", reject, error);
+    if (err)
+        return err;
+    if (!accept[0] && !reject[0])
+        return list_review(p, out, error);
+    if (accept[0] && reject[0])
+        return err_set(error, LP_INVALID, "one decision at a time: give --accept N or --reject N");
+    err = read_number(accept[0] ? "accept" : "reject", accept[0] ? accept : reject, 1, &number, error);
+    if (!err)
+        err = accept[0] ? review_accept(p, number, error) : review_reject(p, number, error);
+    if (err)
+        return err;
+    wire_put_map(out, 2);
+    put_number(out, "number", (int64_t)number);
+    put_text(out, "decision", accept[0] ? "accepted" : "rejected");
+    return LP_OK;
+}
+
+/* ---- dispatch ---- */
+
+static const struct verb {
+    const char *name;
+    lp_err (*run)(pool *p, span arguments, buf *out, lp_error *error);
+} verbs[] = {{"erase", do_erase}, {"review", do_review}};
+
+static const struct verb *find(span verb) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (span_equal(verb, span_text(verbs[i].name)))
+            return &verbs[i];
+    return NULL;
+}
+
+bool operations_know(span verb) {
+    return find(verb) != NULL;
+}
+
+lp_err operations_run(pool *p, job *j, lp_error *error) {
+    message request;
+    buf result = {0};
+    lp_err err = message_decode(buf_span(&j->request), &request, error);
+    const struct verb *v = err ? NULL : find(request.verb);
+    if (!err && !v)
+        err = err_set(error, LP_UNSUPPORTED, "the pool does not know this command");
+    if (!err)
+        err = v->run(p, request.arguments, &result, error);
+    if (!err && result.failed)
+        err = err_plain(error, LP_NOMEM);
+    message answer = {.number = MSG_CONTROLLED, .result = buf_span(&result)};
+    if (!err)
+        err = message_encode(&answer, &j->answer, error);
+    buf_fini(&result);
+    return err;
+}
+
+lp_err operations_replay(pool *p, lp_error *error) {
+    uint32_t erased;
+    return erase_replay(p, &erased, error);
+}
