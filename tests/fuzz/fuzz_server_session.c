@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/support/hand.h"
+#include "tests/sim/hand.h"
 #include "tests/support/lots.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "server/review.h"
-#include "tests/support/hand.h"
+#include "tests/sim/hand.h"
 
 #define WHO ((apply_author){77, {{9}}})
 

@@ -1,5 +1,5 @@
 /* test_server_session.c - the server's contract, message by message: a hand-driven device against the production session, committer and
- * memory store, over a perfect network in virtual time (tests/support/world.h). */
+ * memory store, over a perfect network in virtual time (tests/sim/world.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "proto/change.h"
 #include "proto/page.h"
 #include "proto/wire.h"
-#include "tests/support/hand.h"
+#include "tests/sim/hand.h"
 
 /* ---- before a hello ---- */
 

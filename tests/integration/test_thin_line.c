@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "client/txn.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 #define LEADS 200
 #define CUT_MS 20000

@@ -1,5 +1,5 @@
 /* test_sync.c - whatever the network, the programs and the people do: once all is quiet, everybody holds the same pool and nothing anybody
- * typed is missing. Random schedules over the world of tests/support/world.h.
+ * typed is missing. Random schedules over the world of tests/sim/world.h.
  *
  * LEADPOOL_SEED=0x1234 replays one schedule, LEADPOOL_SCHEDULES=N runs N of them, from that seed on if both
  * are given. */
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "proto/wire.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 #define MEMORY_SCHEDULES 2000
 #define SQLITE_SCHEDULES 200

@@ -10,7 +10,7 @@
 #include "client/layers.h"
 #include "client/txn.h"
 #include "proto/err.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 /* Plain fields, members of a group, keys of maps: what merges differently. */
 static const char *const lead_fields[] = {"full_name", "company",      "notes",        "street",

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 static int64_t draw_delay(world *w) {
     int64_t delay_ms = prop_between(&w->random, w->faults.delay_min_ms, w->faults.delay_max_ms);

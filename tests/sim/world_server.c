@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 /* What a job came from. A session that is gone by the time its job is done has orphaned it. */
 typedef struct origin {

@@ -9,7 +9,7 @@
 
 #include "proto/change.h"
 #include "proto/merge.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 #define CHANGES_MAX 4096
 

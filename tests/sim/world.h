@@ -13,8 +13,8 @@
  *     world_check   what must hold once all is quiet (world_check.c, world_conflicts.c)
  *
  * Failures are assertions; the seed and the last steps are printed first, and with LEADPOOL_TRACE set every step as it is taken. */
-#ifndef TESTS_SUPPORT_WORLD_H
-#define TESTS_SUPPORT_WORLD_H
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
 
 #include <stdio.h>
 

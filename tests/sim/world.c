@@ -1,5 +1,5 @@
 /* world.c - time, and the order in which things happen; see world.h. */
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
 /* hand.h - a device driven message by message against the production server of a world: for contracts, and for what no honest
  * device would send. Virtual time; failures are assertions. */
-#ifndef TESTS_SUPPORT_HAND_H
-#define TESTS_SUPPORT_HAND_H
+#ifndef TESTS_SIM_HAND_H
+#define TESTS_SIM_HAND_H
 
 #include "proto/change.h"
 #include "proto/page.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 typedef struct hand {
     world *world;

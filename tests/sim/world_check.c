@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "proto/change.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 /* ---- I2: rows ---- */
 

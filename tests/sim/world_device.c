@@ -8,7 +8,7 @@
 
 #include "client/pull.h"
 #include "proto/err.h"
-#include "tests/support/world.h"
+#include "tests/sim/world.h"
 
 /* ---- its environment ---- */
 

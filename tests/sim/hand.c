@@ -1,5 +1,5 @@
 /* hand.c - see hand.h. */
-#include "tests/support/hand.h"
+#include "tests/sim/hand.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
