@@ -119,6 +119,19 @@ void lp_close(lp_replica *r) {
     free(r);
 }
 
+/* A damaged replica cannot be opened, but it can be removed; a file that is none is neither. */
+lp_err lp_wipe(const char *path, lp_error *error) {
+    lp_replica *r;
+    lp_err err = make(path, false, &r, error);
+    if (!err) {
+        err = replica_retire(r->core, error);
+        lp_close(r);
+    }
+    if (err && err != LP_CORRUPT && err != LP_NOT_FOUND)
+        return err;
+    return os_wipe(path, error);
+}
+
 /* ---- write ---- */
 
 static lp_replica *guard(const lp_txn *txn) {

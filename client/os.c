@@ -205,6 +205,51 @@ uint64_t os_disk_free(const char *path) {
     return (uint64_t)system.f_bavail * system.f_frsize;
 }
 
+/* By the header of an SQLite file, fileformat2.html section 1.3: its magic, and the application id at offset 68. */
+static bool is_replica(int fd) {
+    static const char magic[16] = "SQLite format 3";
+    char head[72];
+    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head, magic, sizeof magic) == 0 &&
+           memcmp(head + 68, "LPR1", 4) == 0;
+}
+
+static bool write_zeros(int fd) {
+    static const char zeros[4096];
+    off_t left = lseek(fd, 0, SEEK_END);
+    bool ok = left >= 0 && lseek(fd, 0, SEEK_SET) == 0;
+    while (ok && left > 0) {
+        ssize_t put = write(fd, zeros, left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros);
+        ok = put > 0;
+        left -= put;
+    }
+    return fsync(fd) == 0 && ok;
+}
+
+static lp_err remove_beside(const char *path, const char *suffix, lp_error *error) {
+    char name[4096];
+    if (snprintf(name, sizeof name, "%s%s", path, suffix) >= (int)sizeof name)
+        return err_set(error, LP_IO, "the replica's name is too long");
+    if (unlink(name) == 0 || errno == ENOENT)
+        return LP_OK;
+    return err_set(error, LP_IO, "cannot remove %s: %s", name, strerror(errno));
+}
+
+lp_err os_wipe(const char *path, lp_error *error) {
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", ".lock"};
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(error, errno == ENOENT ? LP_NOT_FOUND : LP_IO, "cannot open %s: %s", path, strerror(errno));
+    if (!is_replica(fd)) {
+        close(fd);
+        return err_set(error, LP_CORRUPT, "%s is not a leadpool replica; it was left alone", path);
+    }
+    lp_err err = write_zeros(fd) ? LP_OK : err_set(error, LP_IO, "cannot write over %s: %s", path, strerror(errno));
+    close(fd);
+    for (size_t i = 0; !err && i < sizeof suffixes / sizeof suffixes[0]; i++)
+        err = remove_beside(path, suffixes[i], error);
+    return err;
+}
+
 void os_host_name(char *text_out, uint32_t size) {
     assert(size > 0);
     if (gethostname(text_out, size) != 0)

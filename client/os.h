@@ -16,6 +16,9 @@ void os_lock_close(replica_lock *lock);
 
 /** Free bytes on the file system of `path`; 0 if unknown. */
 uint64_t os_disk_free(const char *path);
+/** Writes zeros over a replica's file and removes it, its log, its journal and its lock file. A file that is no replica is left alone.
+ *  Errors: LP_NOT_FOUND, LP_CORRUPT not a replica, LP_IO. */
+lp_err os_wipe(const char *path, lp_error *error);
 /** The host's name, for a device's label. Writes at most `size` bytes with the NUL. */
 void os_host_name(char *text_out, uint32_t size);
 

@@ -203,6 +203,19 @@ void replica_close(replica *r) {
     free(r);
 }
 
+/* Leaving WAL mode takes the whole file: SQLite refuses while any other connection is open. */
+lp_err replica_retire(replica *r, lp_error *error) {
+    sqlite3_stmt *s = NULL;
+    sqlite3_busy_timeout(r->db, 0);
+    bool alone =
+        sqlite3_prepare_v2(r->db, "PRAGMA journal_mode = DELETE", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW &&
+        span_equal(span_of(sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0)), SPAN_LITERAL("delete"));
+    sqlite3_finalize(s);
+    sqlite3_busy_timeout(r->db, BUSY_MS);
+    return alone ? LP_OK : err_set(error, LP_BUSY, "another program has the replica open; stop it, then try again");
+}
+
 lp_err replica_identify(replica *r, lp_error *error) {
     buf pool = {0};
     buf staff = {0};

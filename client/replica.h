@@ -62,6 +62,9 @@ lp_err replica_open(const char *path, bool create, const lp_env *env, const repl
                     lp_error *error);
 void replica_close(replica *r);
 
+/** Makes sure that nobody else has the file open, and folds the log into it: the last thing before the file is removed. Errors: LP_BUSY. */
+lp_err replica_retire(replica *r, lp_error *error);
+
 /** Takes the identity out of meta into the handle, after joining. Harmless on an unjoined replica. */
 lp_err replica_identify(replica *r, lp_error *error);
 /** The device's best estimate of server time, UTC ms. */

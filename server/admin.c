@@ -41,6 +41,12 @@ static const command commands[] = {
     {"review", admin_review, "data accept reject", false, "review --data DIR [--accept N | --reject N] [--json]",
      "lists the changes that await a decision, or applies or drops one of them",
      "leadpoold review --data /var/lib/leadpool --accept 3"},
+    {"devices", admin_devices, "data", false, "devices --data DIR [--json]",
+     "lists the devices: number, person, when they were here last, what they have read, whether they are revoked",
+     "leadpoold devices --data /var/lib/leadpool"},
+    {"revoke", admin_revoke, "data device", false, "revoke --data DIR --device N [--json]",
+     "ends a device's access: it gets nothing any more, and what it still sends goes to review for some days",
+     "leadpoold revoke --data /var/lib/leadpool --device 17"},
     {"version", admin_version, "", false, "version [--json]", "prints the version", "leadpoold version"},
 };
 

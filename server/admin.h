@@ -35,6 +35,8 @@ lp_err admin_status(const admin_args *args, lp_error *error);
 lp_err admin_backup(const admin_args *args, lp_error *error);
 lp_err admin_verify(const admin_args *args, lp_error *error);
 lp_err admin_erase(const admin_args *args, lp_error *error);
+lp_err admin_revoke(const admin_args *args, lp_error *error);
+lp_err admin_devices(const admin_args *args, lp_error *error);
 lp_err admin_review(const admin_args *args, lp_error *error);
 lp_err admin_version(const admin_args *args, lp_error *error);
 

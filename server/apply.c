@@ -8,6 +8,7 @@
 #include "proto/merge.h"
 #include "server/conflicts.h"
 #include "server/erase.h"
+#include "server/review.h"
 #include "server/rows.h"
 
 /* What is known of a set before anything is written. `fresh` are the changes that bring something, in the set's order:
@@ -257,9 +258,13 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     lp_err err = rows_load(p, &rec, &kept, error);
     verdicts->work += kept.bytes.size;
     bool absorbed = false;
+    uint32_t why = author->review;
     if (!err)
         err = erase_absorbs(p, set, rec.kind, &absorbed, error);
-    if (!err && !absorbed)
+    if (!err && !absorbed && why) {
+        err = review_put(p, author, set, (review_reason)why, error);
+        give_verdict(verdicts, index, -1, VERDICT_RECEIVED, "");
+    } else if (!err && !absorbed)
         err = apply_loaded(p, set, index, author, &rec, &pl, verdicts, error);
     free(pl.fresh);
     free(pl.newer);

@@ -26,6 +26,7 @@
 typedef struct apply_author {
     uint32_t device; /**< every stamp of the set must carry it */
     lp_id person;
+    uint32_t review; /**< a review_reason: nothing of it is applied, all of it awaits a decision; 0: judge as usual */
 } apply_author;
 
 /** Verdicts of a batch, gathered: only what was not simply applied. */

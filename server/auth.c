@@ -2,7 +2,7 @@
  *
  *   invite  key SHA-256 of the token   [ staff id, staff name, role, expires ms, device number or 0, public key or empty ]
  *   staff   key name                   [ id, role ]
- *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence ]
+ *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence, revoked ms ]
  *   meta    "device.next"              the next device number
  *
  * Staff and devices are also records of scope setup, so that every replica can put a name to a stamp. */
@@ -42,6 +42,7 @@ static bool take_device(span document, uint32_t number, device *d) {
     span install = wire_bytes(&r);
     d->batch = wire_u64(&r);
     d->fence = wire_u64(&r);
+    d->revoked_ms = wire_i64(&r);
     if (!ok || r.failed || key.size != sizeof d->public_key || install.size != sizeof d->install)
         return false;
     memcpy(d->public_key, key.data, key.size);
@@ -85,7 +86,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     uint8_t key[4];
     buf document = {0};
     device_key(d->number, key);
-    wire_put_array(&document, 8);
+    wire_put_array(&document, 9);
     wire_put_bytes(&document, id_span(&d->staff));
     wire_put_text(&document, span_text(d->staff_name));
     wire_put_text(&document, span_text(d->role));
@@ -94,6 +95,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     wire_put_bytes(&document, span_of(d->install, sizeof d->install));
     wire_put_u64(&document, d->batch);
     wire_put_u64(&document, d->fence);
+    wire_put_i64(&document, d->revoked_ms);
     return put_document(p, STORE_DEVICE, span_of(key, sizeof key), &document, error);
 }
 
@@ -113,6 +115,14 @@ static lp_err publish_staff(pool *p, const lp_id *id, const char *name, const ch
     return err;
 }
 
+static lp_id device_id(pool *p, uint32_t number) {
+    buf name = {0};
+    wire_put_u64(&name, number);
+    lp_id id = id_derive(&p->secret, buf_span(&name));
+    buf_fini(&name);
+    return id;
+}
+
 static lp_err publish_device(pool *p, const device *d, lp_error *error) {
     buf number = {0};
     buf staff = {0};
@@ -123,13 +133,58 @@ static lp_err publish_device(pool *p, const device *d, lp_error *error) {
     reg regs[] = {{.field = DEVICE_NUMBER, .value = buf_span(&number)},
                   {.field = DEVICE_STAFF, .value = buf_span(&staff)},
                   {.field = DEVICE_LABEL, .value = buf_span(&label)}};
-    lp_id id = id_derive(&p->secret, buf_span(&number));
+    lp_id id = device_id(p, d->number);
     lp_err err = number.failed || staff.failed || label.failed ? err_plain(error, LP_NOMEM)
                                                                : apply_own(p, KIND_DEVICE, &id, regs, 3, error);
     buf_fini(&number);
     buf_fini(&staff);
     buf_fini(&label);
     return err;
+}
+
+/* ---- revoking ---- */
+
+lp_err auth_revoke(pool *p, device *d, int64_t at_ms, lp_error *error) {
+    buf at = {0};
+    d->revoked_ms = at_ms;
+    wire_put_i64(&at, at_ms);
+    reg revoked = {.field = DEVICE_REVOKED, .value = buf_span(&at)};
+    lp_id id = device_id(p, d->number);
+    lp_err err = at.failed ? err_plain(error, LP_NOMEM) : auth_device_save(p, d, error);
+    if (!err)
+        err = apply_own(p, KIND_DEVICE, &id, &revoked, 1, error);
+    buf_fini(&at);
+    return err;
+}
+
+lp_err auth_revoked(const device *d, lp_error *error) {
+    if (d->revoked_ms == 0)
+        return LP_OK;
+    return err_set(error, LP_REVOKED, "%s", REVOKED_REASON);
+}
+
+typedef struct walk {
+    auth_device_fn each;
+    void *ctx;
+    uint32_t damaged; /* number of the device whose document is */
+} walk;
+
+static bool visit(void *ctx, span key, span value) {
+    walk *w = ctx;
+    device d;
+    uint32_t number = 0;
+    for (size_t i = 0; i < key.size; i++)
+        number = number << 8 | key.data[i];
+    if (take_device(value, number, &d))
+        return w->each(w->ctx, &d);
+    w->damaged = number;
+    return false;
+}
+
+lp_err auth_each_device(pool *p, auth_device_fn each, void *ctx, lp_error *error) {
+    walk w = {.each = each, .ctx = ctx};
+    lp_err err = p->store->ops->each(p->store, STORE_DEVICE, (span){0}, visit, &w, error);
+    return !err && w.damaged ? damaged_device(w.damaged, error) : err;
 }
 
 /* ---- inviting ---- */

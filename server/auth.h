@@ -19,6 +19,8 @@ typedef struct device {
     uint8_t public_key[32];
     uint8_t install[16];
     uint64_t batch; /**< highest batch number applied */
+    int64_t
+        revoked_ms; /**< when it was revoked, UTC ms; 0: it is not. Its pulls are refused, its pushes go to review for a while */
     uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;
 
@@ -35,6 +37,18 @@ lp_err auth_join(pool *p, const message *join, device *device_out, lp_error *err
 lp_err auth_device(store_reader *reader, uint32_t number, device *device_out, lp_error *error);
 lp_err auth_device_load(pool *p, uint32_t number, device *device_out, lp_error *error); /**< the writer's view */
 lp_err auth_device_save(pool *p, const device *d, lp_error *error);
+
+/** What a revoked device is told: the rep reads it. */
+#define REVOKED_REASON                                                                                                 \
+    "this device was revoked; what it still sends within the days of grace goes to the office for review. "            \
+    "Ask the office, then run leadpool wipe"
+/** Revokes a device, in a writer's transaction: its document, and for everybody to see its record. */
+lp_err auth_revoke(pool *p, device *d, int64_t at_ms, lp_error *error);
+/** LP_REVOKED with a sentence for the rep if it is. */
+lp_err auth_revoked(const device *d, lp_error *error);
+/** Called for each device, in order of number, in a writer's transaction; it must not call the store. False ends the walk. */
+typedef bool (*auth_device_fn)(void *ctx, const device *d);
+lp_err auth_each_device(pool *p, auth_device_fn each, void *ctx, lp_error *error);
 
 /** Checks a hello's signature against the device. Errors: LP_REFUSED. */
 lp_err auth_hello(const device *d, const message *hello, span binding, lp_error *error);

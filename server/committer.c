@@ -9,6 +9,8 @@
 #include "server/auth.h"
 #include "server/batches.h"
 #include "server/operations.h"
+#include "server/review.h"
+#include "server/seen.h"
 
 #define RETRY_BUSY_MS 1000  /* the store was busy: soon */
 #define RETRY_FULL_MS 30000 /* no space or a failing disk: an operator has to act */
@@ -64,7 +66,7 @@ static lp_err apply_batch(pool *p, const message *request, const device *d, job 
                           lp_error *error) {
     changes_reader changes;
     apply_verdicts verdicts = {0};
-    apply_author author = {d->number, d->staff};
+    apply_author author = {.device = d->number, .person = d->staff, .review = d->revoked_ms ? REVIEW_REVOKED : 0};
     change_set set;
     lp_err err = changes_open(&changes, request->changes, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++)
@@ -110,6 +112,9 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         err = err_set(error, LP_CLONED,
                       "batch %llu of this device came with another content before: a copy of the replica is in use",
                       (unsigned long long)request.batch);
+    j->revoked = d.revoked_ms != 0;
+    if (!err && state == BATCH_NEW && j->revoked && pool_now_ms(p) - d.revoked_ms >= p->revoked_grace_ms)
+        err = auth_revoked(&d, error);
     if (!err && state == BATCH_NEW && by_hash)
         err = err_set(error, LP_BUSY, "the server does not hold this batch; send it whole");
     if (!err && state == BATCH_NEW) {
@@ -120,6 +125,8 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         if (!err)
             err = auth_device_save(p, &d, error);
     }
+    if (!err && request.cursors.size && !j->revoked)
+        err = seen_note(p, d.number, seen_read_seq(p, request.cursors), error);
     if (!err) {
         message answer = {
             .number = MSG_SYNCED, .batch = request.batch, .verdicts = buf_span(&verdicts), .now_ms = pool_now_ms(p)};
@@ -222,6 +229,8 @@ static lp_err run(pool *p, job *j, lp_error *error) {
         return run_join(p, j, error);
     case JOB_INVITE:
         return run_invite(p, j, error);
+    case JOB_SEEN:
+        return seen_note(p, j->device, j->read_seq, error);
     case JOB_CONTROL:
         return operations_run(p, j, error);
     case JOB_REPLAY:

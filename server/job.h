@@ -2,6 +2,8 @@
 #ifndef SERVER_JOB_H
 #define SERVER_JOB_H
 
+#include <stdbool.h>
+
 #include "leadpool/error.h"
 #include "proto/buf.h"
 
@@ -10,6 +12,7 @@ typedef enum job_kind {
     JOB_JOIN,  /**< an invitation is used */
     JOB_FENCE, /**< the device's clock was off: batches up to `batch` are not applied any more; answered with CLOCK */
     JOB_INVITE, /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
+    JOB_SEEN,    /**< the device was here and has read up to `read_seq`; without request or answer */
     JOB_CONTROL, /**< a verb of operations.h: `request` is a CONTROL message, `answer` a CONTROLLED */
     JOB_REPLAY,  /**< what the ledgers say was done is done again; without request or answer */
     JOB_BARRIER, /**< does nothing but wait for the commit of what came before */
@@ -20,6 +23,8 @@ typedef struct job {
     job_kind kind;
     uint32_t device;     /**< PUSH: the author */
     uint64_t batch;      /**< FENCE: the highest number the device may have sent */
+    uint64_t read_seq;   /**< SEEN */
+    bool revoked;        /**< PUSH: the device is revoked: it gets verdicts and no pages */
     uint32_t request_id; /**< the request this answers; the session's */
     buf request; /**< PUSH, JOIN: the message as it came, which message_decode has taken; INVITE, CONTROL: an encoded CONTROL message */
     lp_err result; /**< LP_OK: committed, `answer` is the answer's parts; else `error` */

@@ -1,6 +1,7 @@
 /* ledger.c - lines of a ledger, written and read; see ledger.h. */
 #include "server/ledger.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,17 +56,45 @@ lp_err ledger_note_erased(const ledger *l, const lp_id *ids, uint32_t count, int
     return err;
 }
 
-lp_err ledger_note_revoked(const ledger *l, uint32_t device, int64_t at_ms, lp_error *error) {
+#define DEVICE_KEY_BYTES 32
+
+lp_err ledger_note_revoked(const ledger *l, uint32_t device, span key, int64_t at_ms, lp_error *error) {
     buf body = {0};
+    char hex[2 * DEVICE_KEY_BYTES + 1];
+    assert(key.size == DEVICE_KEY_BYTES);
+    crypto_hex(key, hex);
     put_number(&body, at_ms);
     buf_append_byte(&body, ' ');
     put_number(&body, device);
+    buf_append_byte(&body, ':');
+    buf_append_span(&body, span_text(hex));
     lp_err err = append(l, LEDGER_REVOKED, &body, error);
     buf_fini(&body);
     return err;
 }
 
 /* ---- reading ---- */
+
+static int digit(uint8_t c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool ledger_read_revoked(span subject, uint32_t *device_out, uint8_t key_out[32]) {
+    uint64_t number = 0;
+    size_t at = 0;
+    for (; at < subject.size && at < 10 && subject.data[at] >= '0' && subject.data[at] <= '9'; at++)
+        number = number * 10 + (uint64_t)(subject.data[at] - '0');
+    if (number == 0 || number > UINT32_MAX || subject.size != at + 1 + 2 * DEVICE_KEY_BYTES || subject.data[at] != ':')
+        return false;
+    *device_out = (uint32_t)number;
+    for (size_t i = 0; i < DEVICE_KEY_BYTES; i++) {
+        int high = digit(subject.data[at + 1 + 2 * i]), low = digit(subject.data[at + 2 + 2 * i]);
+        if (high < 0 || low < 0)
+            return false;
+        key_out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
 
 /* Cuts the next line off, without its end; false if none is left. *ended_out: it had an end. */
 static bool next_line(span *left, span *line_out, bool *ended_out) {

@@ -5,7 +5,7 @@
  *
  * A ledger is lines of text, one per deed:
  *     SUM MS SUBJECT [SUBJECT ...]        SUM: first 8 bytes of the SHA-256 of all that follows it, in hex; MS: when, UTC ms
- * Subjects are record ids in one ledger and device numbers in the other.
+ * Subjects are record ids in one ledger, and NUMBER:KEY of devices, the public key in hex, in the other.
  *
  * Invariants:
  *   (1) A deed whose line was not stored durably is not done (F112).
@@ -14,6 +14,8 @@
  * Core: where the lines are kept is handed in. Thread: the committer's. */
 #ifndef SERVER_LEDGER_H
 #define SERVER_LEDGER_H
+
+#include <stdbool.h>
 
 #include "leadpool/error.h"
 #include "leadpool/value.h"
@@ -33,7 +35,10 @@ typedef struct ledger {
 
 /** Writes down that `ids` are erased. Errors: LP_UNSUPPORTED `l` is NULL, those of append. */
 lp_err ledger_note_erased(const ledger *l, const lp_id *ids, uint32_t count, int64_t at_ms, lp_error *error);
-lp_err ledger_note_revoked(const ledger *l, uint32_t device, int64_t at_ms, lp_error *error);
+/** `key` is the device's public key: a pool restored to before it joined may give its number to another. */
+lp_err ledger_note_revoked(const ledger *l, uint32_t device, span key, int64_t at_ms, lp_error *error);
+/** Reads the subject of a revocation. False on nonsense. */
+bool ledger_read_revoked(span subject, uint32_t *device_out, uint8_t key_out[32]);
 
 /** Called for each subject, oldest first. An error ends the walk. */
 typedef lp_err (*ledger_fn)(void *ctx, span subject, int64_t at_ms, lp_error *error);

@@ -10,9 +10,12 @@
 #include "server/auth.h"
 #include "server/control_arguments.h"
 #include "server/erase.h"
+#include "server/ledger.h"
 #include "server/review.h"
+#include "server/seen.h"
 
 #define ARGUMENT_BYTES 64
+#define DEVICES_SHOWN_MAX 1500 /* an answer holds about as many; older ones come first */
 #define LIST_BYTES_MAX (WIRE_MESSAGE_BYTES_MAX - 64 * 1024)
 
 static void put_text(buf *out, const char *name, const char *value) {
@@ -159,12 +162,81 @@ static lp_err do_review(pool *p, span arguments, buf *out, lp_error *error) {
     return LP_OK;
 }
 
+/* ---- revoke, devices ---- */
+
+static lp_err do_revoke(pool *p, span arguments, buf *out, lp_error *error) {
+    char text[ARGUMENT_BYTES];
+    uint64_t number = 0;
+    device d;
+    lp_err err = take_argument(arguments, "device", text, error);
+    if (!err)
+        err = read_number("device", text, DEVICE_NUMBER_MIN, &number, error);
+    if (!err)
+        err = number > UINT32_MAX ? LP_NOT_FOUND : auth_device_load(p, (uint32_t)number, &d, error);
+    if (err == LP_NOT_FOUND)
+        return err_set(error, err, "there is no device %s; leadpoold devices lists them", text);
+    if (!err && !d.revoked_ms) {
+        int64_t now_ms = pool_now_ms(p);
+        err = ledger_note_revoked(p->ledger, d.number, span_of(d.public_key, sizeof d.public_key), now_ms, error);
+        if (!err)
+            err = auth_revoke(p, &d, now_ms, error);
+    }
+    if (err)
+        return err;
+    wire_put_map(out, 4);
+    put_number(out, "device", d.number);
+    put_text(out, "staff", d.staff_name);
+    put_text(out, "label", d.label);
+    put_number(out, "revoked_at", d.revoked_ms);
+    return LP_OK;
+}
+
+/* What the device list says of one. The store is asked afterwards: a walk must not. */
+static bool add_device(void *ctx, const device *d) {
+    list *l = ctx;
+    buf_append(&l->elements, d, sizeof *d);
+    l->count++;
+    return !l->elements.failed;
+}
+
+static lp_err put_device(pool *p, const device *d, buf *out, lp_error *error) {
+    seen s;
+    lp_err err = seen_get(p, d->number, &s, error);
+    wire_put_map(out, 8);
+    put_number(out, "device", d->number);
+    put_text(out, "staff", d->staff_name);
+    put_text(out, "role", d->role);
+    put_text(out, "label", d->label);
+    put_number(out, "batch", (int64_t)d->batch);
+    put_number(out, "seen_at", s.at_ms);
+    put_number(out, "read_seq", (int64_t)s.seq);
+    put_number(out, "revoked_at", d->revoked_ms);
+    return err;
+}
+
+static lp_err do_devices(pool *p, span arguments, buf *out, lp_error *error) {
+    list l = {.pool = p};
+    (void)arguments;
+    lp_err err = auth_each_device(p, add_device, &l, error);
+    uint32_t shown = l.count < DEVICES_SHOWN_MAX ? l.count : DEVICES_SHOWN_MAX;
+    wire_put_array(out, shown);
+    for (uint32_t i = 0; !err && i < shown; i++) {
+        device d;
+        memcpy(&d, l.elements.data + i * sizeof d, sizeof d);
+        err = put_device(p, &d, out, error);
+    }
+    if (!err && l.elements.failed)
+        err = err_plain(error, LP_NOMEM);
+    buf_fini(&l.elements);
+    return err;
+}
+
 /* ---- dispatch ---- */
 
 static const struct verb {
     const char *name;
     lp_err (*run)(pool *p, span arguments, buf *out, lp_error *error);
-} verbs[] = {{"erase", do_erase}, {"review", do_review}};
+} verbs[] = {{"erase", do_erase}, {"review", do_review}, {"revoke", do_revoke}, {"devices", do_devices}};
 
 static const struct verb *find(span verb) {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
@@ -195,7 +267,22 @@ lp_err operations_run(pool *p, job *j, lp_error *error) {
     return err;
 }
 
+static lp_err revoke_again(void *ctx, span subject, int64_t at_ms, lp_error *error) {
+    pool *p = ctx;
+    device d;
+    uint32_t number;
+    uint8_t key[sizeof d.public_key];
+    if (!ledger_read_revoked(subject, &number, key))
+        return err_set(error, LP_CORRUPT, "the ledger of revocations names what is no device");
+    lp_err err = auth_device_load(p, number, &d, error);
+    if (err)
+        return err == LP_NOT_FOUND ? LP_OK : err;
+    bool same = memcmp(key, d.public_key, sizeof key) == 0; /* and not another, that got the number after a restore */
+    return same && !d.revoked_ms ? auth_revoke(p, &d, at_ms, error) : LP_OK;
+}
+
 lp_err operations_replay(pool *p, lp_error *error) {
     uint32_t erased;
-    return erase_replay(p, &erased, error);
+    lp_err err = erase_replay(p, &erased, error);
+    return err ? err : ledger_each(p->ledger, LEDGER_REVOKED, revoke_again, p, error);
 }

@@ -88,7 +88,8 @@ lp_err pool_reload(pool *p, lp_error *error) {
 }
 
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
-    *p = (pool){.env = env, .store = s, .clock = {.author = SERVER_AUTHOR}};
+    *p = (pool){
+        .env = env, .store = s, .revoked_grace_ms = REVOKED_GRACE_DAYS * DAY_MS, .clock = {.author = SERVER_AUTHOR}};
     lp_err err = s->ops->begin(s, error);
     if (err)
         return err;

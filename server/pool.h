@@ -11,6 +11,8 @@
 #define POOL_NAME_BYTES 121
 #define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
 #define DEVICE_NUMBER_MIN 16u
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define REVOKED_GRACE_DAYS 7 /**< unless configured otherwise */
 
 typedef struct pool {
     const lp_env *env;
@@ -20,6 +22,8 @@ typedef struct pool {
     lp_id id;
     char name[POOL_NAME_BYTES];
     uint8_t epoch[EPOCH_BYTES];
+    int64_t
+        revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
     lp_id secret; /**< never leaves the server: ids derived from it cannot be foreseen */
 
     /* The writer's part: touched on the committer's thread only. */

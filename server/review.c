@@ -241,7 +241,7 @@ lp_err review_accept(pool *p, uint64_t number, lp_error *error) {
         hlc_observe(&p->clock, set.base);
         set.stamp = hlc_next(&p->clock, pool_now_ms(p));
         set.skew_ms = 0;
-        apply_author author = {SERVER_AUTHOR, e.person};
+        apply_author author = {.device = SERVER_AUTHOR, .person = e.person};
         err = apply_set(p, &set, 0, &author, &verdicts, error);
     }
     if (!err)

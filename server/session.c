@@ -11,6 +11,7 @@
 #include "server/access.h"
 #include "server/auth.h"
 #include "server/feed.h"
+#include "server/seen.h"
 
 #define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
 #define WAIT_MS_MAX 60000
@@ -43,6 +44,8 @@ struct session {
     bool anew;             /* the fence under way is answered with WELCOME */
     int64_t clock_ms;      /* boot time of the last CLOCK answer; 0: none */
     int64_t round_trip_ms; /* from that answer to the hello that followed */
+    bool seen;             /* on this connection it was noted that the device was here, */
+    int64_t seen_ms;       /* last at this boot time */
     parked_wait waits[SESSION_WAITS_MAX];
 };
 
@@ -293,6 +296,32 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
 
 /* ---- sync ---- */
 
+/* The device may have been revoked since its hello. */
+static lp_err look_up_device(const session *s, store_reader *reader, lp_error *error) {
+    device now;
+    lp_err err = auth_device(reader, s->device->number, &now, error);
+    return err ? err : auth_revoked(&now, error);
+}
+
+/* A pull tells how far the device has read. Not worth a commit of its own each time. */
+static void note_seen(session *s, session_actions *actions, span cursors) {
+    int64_t now_ms = s->pool->env->boot_ms(s->pool->env->ctx);
+    if ((s->seen && now_ms - s->seen_ms < SEEN_EVERY_MS) || !cursors.size || s->jobs >= SESSION_JOBS_MAX / 2)
+        return;
+    job *j = job_new(JOB_SEEN);
+    session_action *a = j ? add_action(actions, SESSION_COMMIT) : NULL;
+    if (!a) {
+        job_free(j);
+        return;
+    }
+    j->device = session_device(s);
+    j->read_seq = seen_read_seq(s->pool, cursors);
+    a->job = j;
+    s->jobs++;
+    s->seen = true;
+    s->seen_ms = now_ms;
+}
+
 /* Sends SYNCED with `parts` of the push and the pages asked for. With `empty_out`, pages without news are not sent but
  * handed out, and the result is false. */
 static bool answer_pages(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *parts,
@@ -303,6 +332,8 @@ static bool answer_pages(session *s, store_reader *reader, session_actions *acti
     lp_err err = LP_OK;
     if (cursors.size) {
         err = reader->ops->snapshot(reader, &error);
+        if (!err)
+            err = look_up_device(s, reader, &error);
         if (!err)
             err = feed_pages(s->pool, reader, s->device, cursors, page_bytes, &pages, &news, &error);
         reader->ops->snapshot_end(reader);
@@ -331,6 +362,7 @@ static void on_sync(session *s, store_reader *reader, session_actions *actions, 
     }
     message parts = {0};
     answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, NULL);
+    note_seen(s, actions, m->cursors);
 }
 
 static void free_wait(parked_wait *w) {
@@ -369,7 +401,7 @@ static void on_fenced(session *s, session_actions *actions, const job *j) {
 static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {
     s->jobs--;
     message request, parts;
-    if (s->state == SESSION_CLOSED)
+    if (s->state == SESSION_CLOSED || j->kind == JOB_SEEN)
         goto out;
     if (j->result == LP_CLOCK) {
         enter_clock(s, actions, j->request_id);
@@ -397,7 +429,7 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         s->device->batch = request.batch;
     bool pages_fit = parts.verdicts.size <= VERDICTS_WITH_PAGES_MAX;
     if (j->kind == JOB_PUSH)
-        answer_pages(s, reader, actions, j->request_id, &parts, pages_fit ? request.cursors : (span){0},
+        answer_pages(s, reader, actions, j->request_id, &parts, pages_fit && !j->revoked ? request.cursors : (span){0},
                      request.page_bytes, NULL);
     else
         answer(s, actions, j->request_id, &parts);
@@ -430,6 +462,7 @@ static void on_wait(session *s, store_reader *reader, session_actions *actions, 
     message parts = {0};
     buf empty = {0};
     bool parks = m->timeout_ms > 0 && m->cursors.size > 0;
+    note_seen(s, actions, m->cursors);
     if (answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, parks ? &empty : NULL))
         return;
     parked_wait *w = s->waits;

@@ -46,6 +46,11 @@ lp_err lp_join(const char *path, const char *invitation, const char *label, int3
 /** Stops syncing and closes. NULL is harmless. Everything made from the replica must have been freed. */
 void lp_close(lp_replica *replica);
 
+/** Removes the replica in `path` for good: database, log and lock file. What was not sent is lost; ask first. Only a replica is removed.
+ *  Errors: LP_NOT_FOUND no file there; LP_CORRUPT the file is not a replica; LP_BUSY a program has it open: stop it first; LP_IO. Nothing was
+ *  removed then, but for LP_IO. */
+lp_err lp_wipe(const char *path, lp_error *error);
+
 /* ---- write ---- */
 
 /** Begins a transaction: several changes, all or nothing, under one stamp. It is held in memory and not visible to reads until

@@ -10,7 +10,7 @@
 #include "server/review.h"
 #include "tests/sim/hand.h"
 
-#define WHO ((apply_author){77, {{9}}})
+#define WHO ((apply_author){.device = 77, .person = {{9}}})
 
 static void begin(hand *h) {
     assert_int_equal(h->world->store->ops->begin(h->world->store, NULL), LP_OK);

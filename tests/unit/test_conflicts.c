@@ -85,7 +85,7 @@ static void do_it(basin *b, const deed *d) {
     buf value = {0}, raw = {0};
     apply_verdicts verdicts = {0};
     uint32_t device_number = author_of(d->at);
-    apply_author author = {device_number, person_of(device_number)};
+    apply_author author = {.device = device_number, .person = person_of(device_number)};
     lp_value typed = {
         .type = d->text ? LP_TEXT : LP_NULL, .data = d->text, .size = d->text ? (uint32_t)strlen(d->text) : 0};
     changes_init(&w);

@@ -64,11 +64,12 @@ static void what_was_written_down_is_read_again(void **state) {
     found erased = {.count = 0}, revoked = {.count = 0};
     lp_id ids[] = {kit_id(1), kit_id(2), kit_id(3)};
     char text[3][LP_ID_TEXT_BYTES], expected[256];
+    uint8_t key[32] = {7, 0xff, 0x1a};
     (void)state;
     make(&d, &f);
     assert_int_equal(ledger_note_erased(&f.port, ids, 2, 1700, NULL), LP_OK);
     assert_int_equal(ledger_note_erased(&f.port, ids + 2, 1, 1800, NULL), LP_OK);
-    assert_int_equal(ledger_note_revoked(&f.port, 17, 1900, NULL), LP_OK);
+    assert_int_equal(ledger_note_revoked(&f.port, 17, span_of(key, sizeof key), 1900, NULL), LP_OK);
     open_files(&f, &d, LP_OK);
     assert_int_equal(ledger_each(&f.port, LEDGER_ERASED, keep, &erased, NULL), LP_OK);
     assert_int_equal(ledger_each(&f.port, LEDGER_REVOKED, keep, &revoked, NULL), LP_OK);
@@ -76,7 +77,14 @@ static void what_was_written_down_is_read_again(void **state) {
         lp_id_format(&ids[i], text[i]);
     snprintf(expected, sizeof expected, "%s@1700 %s@1700 %s@1800 ", text[0], text[1], text[2]);
     assert_string_equal(erased.text, expected);
-    assert_string_equal(revoked.text, "17@1900 ");
+    assert_int_equal(strncmp(revoked.text, "17:07", 5), 0);
+    uint8_t read_key[32];
+    uint32_t device;
+    assert_true(ledger_read_revoked(span_of(revoked.text, strcspn(revoked.text, "@")), &device, read_key));
+    assert_int_equal(device, 17);
+    assert_memory_equal(read_key, key, sizeof key);
+    assert_false(ledger_read_revoked(SPAN_LITERAL("17"), &device, read_key));
+    assert_false(ledger_read_revoked(SPAN_LITERAL("0:07"), &device, read_key));
     assert_int_equal(ledger_files_make(d.path, NULL), LP_OK); /* an `init` that was cut short does not empty them */
     assert_erased(&f, 3);
     kit_directory_remove(&d);
