@@ -187,8 +187,11 @@ lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out,
 
 /* ---- batches ---- */
 
-uint64_t outbox_last_batch(replica *r) {
-    return (uint64_t)replica_meta_int(r, "batch.last", 0);
+lp_err outbox_last_batch(replica *r, uint64_t *number_out, lp_error *error) {
+    int64_t number;
+    lp_err err = replica_meta_read_int(r, "batch.last", 0, &number, error);
+    *number_out = (uint64_t)number;
+    return err;
 }
 
 lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error) {
@@ -234,10 +237,12 @@ lp_err outbox_freeze(replica *r, size_t bytes_max, uint64_t *number_out, lp_erro
     lp_err err = next_range(r, bytes_max, &first, &last, error);
     if (err || first == 0)
         return err;
-    uint64_t number = outbox_last_batch(r) + 1;
-    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_ADD, error);
+    uint64_t number = 0;
+    err = outbox_last_batch(r, &number, error);
+    number++;
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_BATCH_ADD, error);
     if (!s)
-        return LP_IO;
+        return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, (int64_t)number);
     sqlite3_bind_int64(s, 2, first);
     sqlite3_bind_int64(s, 3, last);

@@ -55,7 +55,7 @@ lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome 
 lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_ms, lp_error *error);
 
 /** Highest batch number ever frozen. Outside a transaction too. */
-uint64_t outbox_last_batch(replica *r);
+lp_err outbox_last_batch(replica *r, uint64_t *number_out, lp_error *error);
 /** True if something waits to be frozen. Outside a transaction too. */
 lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error);
 

@@ -18,7 +18,7 @@
 #define BUSY_MS 5000
 #define SCRUB_BUSY_MS 100
 
-lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
+static lp_err translate(const replica *r, const char *what, lp_error *error) {
     int rc = r->db ? sqlite3_extended_errcode(r->db) : SQLITE_NOMEM;
     switch (rc & 0xff) {
     case SQLITE_FULL:
@@ -38,6 +38,13 @@ lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
         return err_set(error, LP_IO, "cannot %s: %s; check the disk and its free space", what,
                        r->db ? sqlite3_errmsg(r->db) : "no database");
     }
+}
+
+lp_err replica_sql_error(replica *r, const char *what, lp_error *error) {
+    lp_err err = translate(r, what, error);
+    if (r->writing)
+        r->failed = err;
+    return err;
 }
 
 static lp_err run_sql(replica *r, const char *sql, const char *what, lp_error *error) {
@@ -279,14 +286,35 @@ static lp_err write_shared(replica *r, lp_error *error) {
     return err;
 }
 
+/* Ends whatever is open. Without memory it may stay open until the next try. */
+static void roll_back(replica *r) {
+    sqlite3_stmt *s = sqlite3_get_autocommit(r->db) ? NULL : statement(r, STATEMENT_ROLLBACK, NULL);
+    if (!s)
+        return;
+    sqlite3_step(s);
+    sqlite3_reset(s);
+}
+
+static lp_err do_statement(replica *r, statement_name name, const char *what, lp_error *error) {
+    sqlite3_stmt *s = statement(r, name, error);
+    return s ? statement_run(r, s, what, error) : LP_IO;
+}
+
+static void leave(replica *r) {
+    r->writing = r->touched = false;
+    r->failed = LP_OK;
+    if (r->lock)
+        r->lock->release(r->lock->ctx);
+}
+
 lp_err replica_begin(replica *r, lp_error *error) {
     lp_err err = r->lock ? r->lock->acquire(r->lock->ctx, error) : LP_OK;
     if (err)
         return err;
-    err = run_sql(r, "BEGIN IMMEDIATE", "write to the replica", error);
+    roll_back(r);
+    err = do_statement(r, STATEMENT_BEGIN, "write to the replica", error);
     if (err) {
-        if (r->lock)
-            r->lock->release(r->lock->ctx);
+        leave(r);
         return err;
     }
     r->writing = true;
@@ -298,27 +326,24 @@ lp_err replica_begin(replica *r, lp_error *error) {
 
 lp_err replica_commit(replica *r, lp_error *error) {
     lp_err err = r->touched ? write_shared(r, error) : LP_OK;
+    if (!err && r->failed)
+        err = err_set(error, r->failed, "cannot save: something before it failed; try again");
     if (!err)
-        err = run_sql(r, "COMMIT", "save", error);
+        err = do_statement(r, STATEMENT_COMMIT, "save", error);
     if (err) {
         replica_rollback(r);
         return err;
     }
-    r->writing = false;
-    r->touched = false;
-    if (r->lock)
-        r->lock->release(r->lock->ctx);
+    leave(r);
     return LP_OK;
 }
 
 void replica_rollback(replica *r) {
     if (!r->writing)
         return;
-    sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-    r->writing = false;
-    r->touched = false;
-    if (r->lock)
-        r->lock->release(r->lock->ctx);
+    r->failed = LP_OK;
+    roll_back(r);
+    leave(r);
 }
 
 lp_err replica_scrub_later(replica *r, lp_error *error) {
@@ -380,14 +405,18 @@ lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error
     return value_out->failed ? err_plain(error, LP_NOMEM) : LP_OK;
 }
 
-int64_t replica_meta_int(replica *r, const char *key, int64_t absent) {
+lp_err replica_meta_read_int(replica *r, const char *key, int64_t absent, int64_t *value_out, lp_error *error) {
     lp_err err;
-    sqlite3_stmt *s = find_meta(r, key, &err, NULL);
-    if (!s)
-        return absent;
-    int64_t value = sqlite3_column_int64(s, 0);
-    sqlite3_reset(s);
-    return value;
+    sqlite3_stmt *s = find_meta(r, key, &err, error);
+    *value_out = s ? sqlite3_column_int64(s, 0) : absent;
+    if (s)
+        sqlite3_reset(s);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+int64_t replica_meta_int(replica *r, const char *key, int64_t absent) {
+    int64_t value;
+    return replica_meta_read_int(r, key, absent, &value, NULL) ? absent : value;
 }
 
 lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error) {

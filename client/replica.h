@@ -20,6 +20,8 @@
  *   (2) body/stamps = the server layer merged with every unacked change of the record.
  *   (3) meta.clock is not less than any stamp in the file.
  *   (4) meta.digest is the digest of the server layer; it and the cursor move in one transaction with the rows.
+ *   (5) Once something in a write transaction failed, nothing of it is stored: SQLite may have rolled back by itself, and what followed
+ *       would run, and be stored, on its own.
  * Thread: one at a time; the owner locks. */
 #ifndef CLIENT_REPLICA_H
 #define CLIENT_REPLICA_H
@@ -52,6 +54,7 @@ typedef struct replica {
     lp_id person;
     digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
     bool writing;      /**< a write transaction is open */
+    lp_err failed;     /**< why it can only be rolled back */
     int wal_pages;     /**< size of the WAL after the last commit */
     bool touched;      /**< clock or digests changed in it */
     bool scrub;        /**< text was removed that is still in the log: the next checkpoint cuts it */
@@ -94,7 +97,10 @@ lp_err replica_status(replica *r, lp_status *status, lp_error *error);
 
 /** meta documents; LP_NOT_FOUND (error untouched) if absent. Appended to `value_out`. */
 lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error);
+/** An integer of meta; `absent` if there is none, and if it cannot be read: for what does no harm then. */
 int64_t replica_meta_int(replica *r, const char *key, int64_t absent);
+/** The same for what would: errors are errors. */
+lp_err replica_meta_read_int(replica *r, const char *key, int64_t absent, int64_t *value_out, lp_error *error);
 lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error);
 lp_err replica_meta_put_int(replica *r, const char *key, int64_t value, lp_error *error);
 

@@ -93,6 +93,9 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
     if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
         err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
     bool anew = false;
+    uint64_t high = 0;
+    if (!err)
+        err = outbox_last_batch(r, &high, error);
     if (!err)
         err = look_at_frozen(s, &anew, error);
     message hello = {.number = MSG_HELLO,
@@ -101,7 +104,7 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
                      .device = r->clock.author,
                      .install = buf_span(&install),
                      .now_ms = replica_now_ms(r) + s->lead_ms,
-                     .batch = outbox_last_batch(r),
+                     .batch = high,
                      .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION),
                      .anew = anew};
     if (!err) {
@@ -111,10 +114,7 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
     }
     hello.signature = span_of(signature, sizeof signature);
     if (!err) {
-        uint64_t high = hello.batch;
-        request *sent = send(s, actions, REQUEST_HELLO, &hello, &err, error);
-        if (sent)
-            sent->batch = high;
+        send(s, actions, REQUEST_HELLO, &hello, &err, error);
         s->hello_ms = session_boot_ms(s);
     }
     buf_fini(&seed);

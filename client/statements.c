@@ -24,7 +24,8 @@ lp_err statements_open(replica *r, lp_error *error) {
         return err_plain(error, LP_NOMEM);
     fields_layout(&r->statements->layout);
     r->layout = &r->statements->layout;
-    return LP_OK;
+    /* Rolling back must not need memory. */
+    return statement(r, STATEMENT_ROLLBACK, error) ? LP_OK : LP_IO;
 }
 
 void statements_close(replica *r) {
@@ -79,6 +80,10 @@ static int prepare(replica *r, statement_name name) {
 }
 
 sqlite3_stmt *statement(replica *r, statement_name name, lp_error *error) {
+    if (r->failed) {
+        err_set(error, r->failed, "something in the transaction has failed; try again");
+        return NULL;
+    }
     if (!r->statements->list[name] && prepare(r, name) != SQLITE_OK) {
         replica_sql_error(r, "read the replica's tables", error);
         return NULL;

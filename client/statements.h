@@ -6,6 +6,9 @@
 
 /* S(NAME, sql) */
 #define STATEMENTS(S)                                                                                                  \
+    S(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    S(COMMIT, "COMMIT")                                                                                                \
+    S(ROLLBACK, "ROLLBACK")                                                                                            \
     S(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                               \
     S(META_PUT, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value")   \
     S(ROW_BY_ID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE id = ?1")   \
@@ -66,7 +69,8 @@ typedef enum statement_name {
 lp_err statements_open(replica *r, lp_error *error);
 void statements_close(replica *r);
 
-/** The statement, reset and with its old bindings, or NULL after filling `error`. Reset it when done with its rows. */
+/** The statement, reset and with its old bindings, or NULL after filling `error`: also if something in the open write transaction has
+ *  failed. Reset it when done with its rows. */
 sqlite3_stmt *statement(replica *r, statement_name name, lp_error *error);
 
 /** Steps a statement that yields no row, and resets it. */
