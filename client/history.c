@@ -16,6 +16,7 @@ typedef struct entry {
     uint32_t field;
     stamp stamp;
     lp_change_state state;
+    bool uncertain;
     char *key; /* owned, as are value and reason */
     size_t key_size;
     char *value;
@@ -61,7 +62,7 @@ static lp_err add(lp_log *log, const reg *change, lp_change_state state, const c
         log->capacity = capacity;
     }
     entry *e = &log->list[log->count++];
-    *e = (entry){.field = change->field, .stamp = change->stamp, .state = state};
+    *e = (entry){.field = change->field, .stamp = change->stamp, .state = state, .uncertain = change->uncertain};
     e->key = copy(change->key);
     e->key_size = change->key.size;
     e->value = copy(change->value);
@@ -89,7 +90,7 @@ static lp_err add_current(lp_log *log, sqlite3_stmt *statement, lp_error *error)
     return code;
 }
 
-/* Columns: stamp, body with `field, value` pairs. */
+/* Columns: stamp, body with `field, value` pairs, uncertain. */
 static lp_err add_pairs(lp_log *log, sqlite3_stmt *statement, lp_change_state state, lp_error *error) {
     span packed = column_span(statement, 0);
     wire_reader r = wire_open(column_span(statement, 1));
@@ -100,6 +101,7 @@ static lp_err add_pairs(lp_log *log, sqlite3_stmt *statement, lp_change_state st
     reg change;
     while (code == LP_OK && r.at < r.end && change_unpack(&r, &change)) {
         change.stamp = made;
+        change.uncertain = sqlite3_column_int(statement, 2) != 0;
         code = add(log, &change, state, NULL, error);
     }
     return code == LP_OK && !wire_done(&r) ? damaged(error) : code;
@@ -173,8 +175,10 @@ static void join(lp_log *log) {
         while (end < log->count && same_change(&log->list[i], &log->list[end]))
             said[log->list[end++].state] = true;
         entry last = log->list[end - 1];
-        for (uint32_t j = i; j + 1 < end; j++)
+        for (uint32_t j = i; j + 1 < end; j++) {
+            last.uncertain |= log->list[j].uncertain;
             entry_free(&log->list[j]);
+        }
         last.state = joint_state(said);
         log->list[kept++] = last;
         i = end;
@@ -224,8 +228,8 @@ static lp_err fill(replica *r, lp_log *log, int64_t rid, lp_error *error) {
         lp_err (*add_row)(lp_log *, sqlite3_stmt *, lp_error *);
     } sources[] = {
         {"SELECT body, stamps FROM record WHERE rid = ?1", add_current},
-        {"SELECT stamp, body FROM outbox WHERE rid = ?1", add_outbox},
-        {"SELECT stamp, body FROM past WHERE rid = ?1", add_past},
+        {"SELECT stamp, body, uncertain FROM outbox WHERE rid = ?1", add_outbox},
+        {"SELECT stamp, body, uncertain FROM past WHERE rid = ?1", add_past},
         {"SELECT stamp, field, key, value, reason FROM refused WHERE rid = ?1", add_refused},
     };
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
@@ -274,6 +278,7 @@ lp_err lp_log_at(const lp_log *log, uint32_t index, lp_change *change_out) {
         .author = e->stamp.author,
         .state = e->state,
         .reason = e->state == LP_CHANGE_REFUSED ? e->reason : NULL,
+        .time_uncertain = e->uncertain,
     };
     return LP_OK;
 }

@@ -1,6 +1,7 @@
 /* join.c - becoming a device of a pool (session.h): the request, and the identity that comes back. */
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/session.h"
 #include "proto/crypto.h"
 #include "proto/err.h"
@@ -58,9 +59,9 @@ static lp_err put_identity(replica *r, const message *m, lp_error *error) {
     lp_err err = replica_meta_put_int(r, "device.number", (int64_t)m->device, error);
     for (size_t i = 0; !err && i < sizeof texts / sizeof texts[0]; i++)
         err = replica_meta_put(r, texts[i].key, texts[i].value, error);
-    int64_t offset_ms = m->now_ms - r->env->wall_ms(r->env->ctx);
-    bool off = offset_ms > CLOCK_TOLERANCE_MS || offset_ms < -CLOCK_TOLERANCE_MS;
-    return err || !off ? err : replica_meta_put_int(r, "clock.offset_ms", offset_ms, error);
+    /* How long the answer was on its way nobody measured; the first hello knows better. */
+    clock_sample then = {r->env->boot_ms(r->env->ctx), m->now_ms, CLOCK_TOLERANCE_MS};
+    return err || m->now_ms == 0 ? err : clock_contact(r, &then, error);
 }
 
 static lp_err refused(const message *m, lp_error *error) {

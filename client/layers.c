@@ -101,6 +101,7 @@ static lp_err keep_past(replica *r, int64_t rid, const reg *before, lp_error *er
     sqlite3_bind_int64(s, 1, rid);
     bind_stamp(s, 2, before->stamp);
     bind_span(s, 3, buf_span(&body));
+    sqlite3_bind_int(s, 4, before->uncertain);
     lp_err err = body.failed ? err_plain(error, LP_NOMEM) : statement_run(r, s, "save", error);
     buf_fini(&body);
     return err;
@@ -193,9 +194,21 @@ static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stam
     return LP_OK;
 }
 
+/* What an author had before their eyes: the greatest stamp of somebody else on the record. Their own stamps ascend anyway. */
+static uint64_t greatest_seen(const replica *r, const layers *l) {
+    uint64_t greatest = 0;
+    for (uint32_t i = 0; i < l->visible.count; i++) {
+        const stamp *at = &l->visible.regs[i].stamp;
+        if (at->author != r->clock.author && at->time > greatest)
+            greatest = at->time;
+    }
+    return greatest;
+}
+
 lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, stamp at, uint32_t *changed_out,
                     lp_error *error) {
     uint32_t n = 0;
+    outbox_made made = {at, greatest_seen(r, l)};
     lp_err refused = erase_check_write(r, l->visible.kind, &l->visible.id, changes, count, error);
     if (refused)
         return refused;
@@ -213,7 +226,7 @@ lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, s
     if (!err)
         err = layers_save(r, l, error);
     if (!err)
-        err = outbox_add(r, l->rid, at, list, n, error);
+        err = outbox_add(r, l->rid, &made, list, n, error);
 out:
     free(list);
     return err;

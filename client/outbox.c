@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/layers.h"
 #include "client/statements.h"
 #include "proto/change.h"
@@ -15,18 +16,22 @@
 
 /* ---- adding ---- */
 
-static lp_err add_entry(replica *r, int64_t rid, stamp at, stamp base, uint32_t count, span body, lp_error *error) {
-    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_ADD, error);
+static lp_err add_entry(replica *r, int64_t rid, const outbox_made *made, stamp base, uint32_t count, span body,
+                        lp_error *error) {
+    clock_mark mark;
+    lp_err err = clock_mark_now(r, &mark, error);
+    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_ADD, error);
     if (!s)
-        return LP_IO;
-    int64_t wall_ms = r->env->wall_ms(r->env->ctx);
+        return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, rid);
-    bind_stamp(s, 2, at);
+    bind_stamp(s, 2, made->at);
     bind_stamp(s, 3, base);
-    sqlite3_bind_int64(s, 4, wall_ms - stamp_ms(at));
-    sqlite3_bind_int64(s, 5, wall_ms);
-    sqlite3_bind_int64(s, 6, count);
-    bind_span(s, 7, body);
+    sqlite3_bind_int64(s, 4, (int64_t)made->seen);
+    sqlite3_bind_int64(s, 5, mark.wall_ms);
+    sqlite3_bind_int64(s, 6, mark.boot);
+    sqlite3_bind_int64(s, 7, mark.boot_ms);
+    sqlite3_bind_int64(s, 8, count);
+    bind_span(s, 9, body);
     return statement_run(r, s, "save", error);
 }
 
@@ -36,7 +41,8 @@ static int by_base(const void *a, const void *b) {
     return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
 }
 
-lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error) {
+lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, const reg *changes, uint32_t count,
+                  lp_error *error) {
     buf body = {0};
     reg *sorted = malloc((count ? count : 1) * sizeof *sorted);
     lp_err err = sorted ? LP_OK : err_plain(error, LP_NOMEM);
@@ -50,7 +56,7 @@ lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_
         for (; i < count && stamp_compare(sorted[i].base, sorted[first].base) == 0; i++)
             change_pack(&body, sorted[i].field, sorted[i].key, sorted[i].value);
         err = body.failed ? err_plain(error, LP_NOMEM)
-                          : add_entry(r, rid, at, sorted[first].base, i - first, buf_span(&body), error);
+                          : add_entry(r, rid, made, sorted[first].base, i - first, buf_span(&body), error);
     }
     free(sorted);
     buf_fini(&body);
@@ -125,6 +131,7 @@ lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp
 typedef struct entry {
     int64_t oseq, rid;
     stamp at, base;
+    bool uncertain;
     size_t offset, size; /* of the body in `bytes` */
 } entry;
 
@@ -248,6 +255,8 @@ lp_err outbox_freeze(replica *r, size_t bytes_max, uint64_t *number_out, lp_erro
     sqlite3_bind_int64(s, 3, last);
     err = statement_run(r, s, "save", error);
     if (!err)
+        err = clock_mark_uncertain(r, first, last, error);
+    if (!err)
         err = replica_meta_put_int(r, "batch.last", (int64_t)number, error);
     if (!err)
         *number_out = number;
@@ -318,10 +327,13 @@ lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out,
         lp_id id = {{0}};
         uint32_t count = (uint32_t)sqlite3_column_int64(s, 7);
         id_from_span(column_span(s, 3), &id);
+        stamp at = column_stamp(s, 4);
         changes_begin(&w);
+        if (sqlite3_column_int(s, 12))
+            changes_mark_uncertain(&w);
         change_put_packed(&w, column_span(s, 8), count);
-        changes_end(&w, (uint32_t)sqlite3_column_int64(s, 2), &id, column_stamp(s, 4), column_stamp(s, 5),
-                    sqlite3_column_int64(s, 6));
+        changes_end(&w, (uint32_t)sqlite3_column_int64(s, 2), &id, at, column_stamp(s, 5),
+                    sqlite3_column_int64(s, 6) - stamp_ms(at));
         *count_out += count;
     }
     sqlite3_reset(s);
@@ -344,7 +356,7 @@ static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reas
                       SQLITE_STATIC);
     bind_span(s, 5, change->value);
     sqlite3_bind_text(s, 6, reason.size ? (const char *)reason.data : "", (int)reason.size, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 7, replica_now_ms(r));
+    sqlite3_bind_int64(s, 7, clock_now_ms(r));
     return statement_run(r, s, "save", error);
 }
 
@@ -404,8 +416,9 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         span reason = {0};
         change.stamp = e->list[index].at;
         change.base = e->list[index].base;
+        change.uncertain = e->list[index].uncertain;
         verdict_kind kind = judge_change(j, index, field, &reason);
-        as_seen &= kind == VERDICT_APPLIED;
+        as_seen &= kind == VERDICT_APPLIED && !change.uncertain; /* the visible register does not say so yet */
         err = settle_change(r, &l, &change, kind, reason, outcome, error);
     }
     if (!err)
@@ -428,7 +441,8 @@ static lp_err read_batch(replica *r, int64_t first, int64_t last, entries *e, lp
         entry found = {.oseq = sqlite3_column_int64(s, 0),
                        .rid = sqlite3_column_int64(s, 1),
                        .at = column_stamp(s, 4),
-                       .base = column_stamp(s, 5)};
+                       .base = column_stamp(s, 5),
+                       .uncertain = sqlite3_column_int(s, 12) != 0};
         err = keep_entry(e, &found, column_span(s, 8), error);
     }
     if (s)

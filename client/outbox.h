@@ -19,8 +19,14 @@
 
 #define OUTBOX_BATCH_BYTES (256 * 1024) /**< of the largest batch, but for one of a single entry */
 
-/** Appends changes of one record made under `at`, one entry per base. */
-lp_err outbox_add(replica *r, int64_t rid, stamp at, const reg *changes, uint32_t count, lp_error *error);
+/** What its author made changes of one record under. */
+typedef struct outbox_made {
+    stamp at;
+    uint64_t seen; /**< greatest hybrid time of others' stamps on the record, as its author saw it */
+} outbox_made;
+/** Appends changes of one record, one entry per base. */
+lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, const reg *changes, uint32_t count,
+                  lp_error *error);
 /** Takes the registers in `changes` out of the record's unfrozen entries; their bases become those of the new changes. */
 lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp_error *error);
 
@@ -50,9 +56,15 @@ typedef struct outbox_outcome {
 /** Carries out the server's verdicts (page.h) on a batch and removes it. An unknown batch is left alone: it was settled before. */
 lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error);
 
-/** The device's clock was off by `delta_ms`: unfreezes every batch above `high` and moves the stamps of all that is unacked, bases that
- *  name them included, keeping their order. None is moved past `now_ms`, the present by the corrected clock, but for order's sake. */
-lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_ms, lp_error *error);
+/** Why stamps are given anew; the number of times is kept in meta "clock.corrections". */
+typedef enum outbox_reason {
+    RESTAMP_NONE,     /**< they are not: only the batches are given up */
+    RESTAMP_ESTIMATE, /**< more is known about when the changes were made (clock.h) */
+    RESTAMP_AHEAD, /**< the server says that stamps are ahead of its time: whatever made them so is not there any more */
+} outbox_reason;
+/** Unfreezes every batch above `high` and gives all that is unfrozen new stamps by what is known of its time now, bases that name them
+ *  included, keeping their order. None passes the present but for the sake of what its author had seen. */
+lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *error);
 
 /** Highest batch number ever frozen. Outside a transaction too. */
 lp_err outbox_last_batch(replica *r, uint64_t *number_out, lp_error *error);

@@ -26,7 +26,6 @@ static lp_err close_record(replica *r, layers *l, bool news, pull_outcome *outco
 
 static lp_err apply_set(replica *r, layers *l, change_set *set, bool *news, pull_outcome *outcome, lp_error *error) {
     reg change;
-    hlc_observe(&r->clock, set->stamp);
     r->seen = set->stamp.time > r->seen ? set->stamp.time : r->seen;
     while (change_next(set, &change)) {
         bool changed;

@@ -56,14 +56,19 @@ static lp_err run_sql(replica *r, const char *sql, const char *what, lp_error *e
 static const char schema_sql[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE outbox(oseq INTEGER PRIMARY KEY AUTOINCREMENT, rid INTEGER NOT NULL, stamp BLOB NOT NULL,"
-    " base BLOB NOT NULL, skew_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+    " base BLOB NOT NULL, seen INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+    " boot INTEGER NOT NULL, boot_ms INTEGER NOT NULL, uncertain INTEGER NOT NULL DEFAULT 0,"
     " count INTEGER NOT NULL, body BLOB NOT NULL);"
     "CREATE INDEX outbox_rid ON outbox(rid);"
     "CREATE TABLE batch(number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);"
     "CREATE TABLE refused(rid INTEGER NOT NULL, stamp BLOB NOT NULL, field INTEGER NOT NULL,"
     " key TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL);"
-    "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL);"
+    "CREATE TABLE past(rid INTEGER NOT NULL, stamp BLOB NOT NULL, body BLOB NOT NULL,"
+    " uncertain INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX past_rid ON past(rid);"
+    "CREATE TABLE boot(number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, offset_ms INTEGER NOT NULL);"
+    "CREATE TABLE contact(boot INTEGER NOT NULL, boot_ms INTEGER NOT NULL, server_ms INTEGER NOT NULL,"
+    " error_ms INTEGER NOT NULL, oseq INTEGER NOT NULL);"
     "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);"
     "CREATE TABLE erased(id BLOB PRIMARY KEY) WITHOUT ROWID;"
     "CREATE TABLE quarantine(qid INTEGER PRIMARY KEY, id BLOB NOT NULL, kind INTEGER NOT NULL, scope TEXT NOT NULL,"
@@ -173,6 +178,7 @@ lp_err replica_open(const char *path, bool create, const lp_env *env, const repl
         return err_plain(error, LP_NOMEM);
     r->env = env;
     r->lock = lock;
+    env->boot_id(env->ctx, r->boot_id);
     lp_err err = lock ? lock->acquire(lock->ctx, error) : LP_OK;
     bool locked = !err && lock;
     if (!err)
@@ -249,15 +255,12 @@ out:
     return err;
 }
 
-int64_t replica_now_ms(replica *r) {
-    return r->env->wall_ms(r->env->ctx) + replica_meta_int(r, "clock.offset_ms", 0);
-}
-
 /* ---- transactions ---- */
 
 static const char *const digest_keys[] = {NULL, "digest.1", "digest.2"};
 
 static lp_err read_shared(replica *r, lp_error *error) {
+    r->mark = (clock_mark){0};
     r->clock.last = (uint64_t)replica_meta_int(r, "clock.last", 0);
     r->seen = (uint64_t)replica_meta_int(r, "clock.seen", 0);
     for (int scope = SCOPE_SETUP; scope <= SCOPE_POOL; scope++) {

@@ -6,10 +6,11 @@
  *          body BLOB, stamps BLOB,                    what the person sees (record.h packed)
  *          server_body BLOB, server_stamps BLOB,      the server's layer while changes are unacked; NULL: the same as body, stamps
  *          c_full_name, c_company, ...)               one column per schema field with COLUMN, derived from body
- *   outbox(oseq INTEGER PRIMARY KEY, rid, stamp BLOB, base BLOB, skew_ms, made_ms, count, body BLOB)
+ *   outbox(oseq INTEGER PRIMARY KEY, rid, stamp BLOB, base BLOB, seen, made_ms, boot, boot_ms, uncertain, count, body BLOB)
  *   batch(number INTEGER PRIMARY KEY, first, last)    frozen slices of the outbox, by oseq
  *   refused(rid, stamp BLOB, field, key, value, reason, at_ms)
- *   past(rid, stamp BLOB, body BLOB)                  values that something newer replaced here
+ *   past(rid, stamp BLOB, body BLOB, uncertain)       values that something newer replaced here
+ *   boot(...), contact(...)                           what is known of the server's time (clock.h)
  *   erased(id BLOB PRIMARY KEY)                       records that were erased for good: never taken in again
  *   quarantine(id, kind, scope, changes BLOB, reason, version, at_ms)  pulled records this version could not apply, as they came
  *   unindexed(rid INTEGER PRIMARY KEY)                records the full-text index has to catch up with
@@ -18,7 +19,7 @@
  * Invariants:
  *   (1) Invariants of outbox.h hold between any two transactions.
  *   (2) body/stamps = the server layer merged with every unacked change of the record.
- *   (3) meta.clock is not less than any stamp in the file.
+ *   (3) meta.clock.last is not less than any stamp this device gave, but for what clock.h (4) excepts.
  *   (4) meta.digest is the digest of the server layer; it and the cursor move in one transaction with the rows.
  *   (5) Once something in a write transaction failed, nothing of it is stored: SQLite may have rolled back by itself, and what followed
  *       would run, and be stored, on its own.
@@ -41,6 +42,12 @@ typedef struct replica_lock {
     void (*release)(void *ctx);
 } replica_lock;
 
+/** When a transaction happens: what the clocks show, and the estimate of server time. */
+typedef struct clock_mark {
+    int64_t boot; /**< number of the boot in this replica; 0: not looked at yet */
+    int64_t boot_ms, wall_ms, now_ms;
+} clock_mark;
+
 typedef struct replica {
     sqlite3 *db;
     const lp_env *env;
@@ -48,8 +55,11 @@ typedef struct replica {
     struct statements *statements;
     const struct field_layout *layout; /**< which column each field is kept in */
     digester *digester;
-    hlc clock;     /**< author = device number */
-    uint64_t seen; /**< greatest hybrid time of a stamp from elsewhere: what no own stamp may fall below */
+    hlc clock; /**< author = device number; `last` is the device's own */
+    uint64_t
+        seen; /**< greatest hybrid time of a stamp in the file: below it, records have to be looked at (clock_stamp) */
+    uint8_t boot_id[16];
+    clock_mark mark; /**< of the open transaction */
     lp_id pool;
     lp_id person;
     digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
@@ -70,8 +80,6 @@ lp_err replica_retire(replica *r, lp_error *error);
 
 /** Takes the identity out of meta into the handle, after joining. Harmless on an unjoined replica. */
 lp_err replica_identify(replica *r, lp_error *error);
-/** The device's best estimate of server time, UTC ms. */
-int64_t replica_now_ms(replica *r);
 
 /** One write transaction under the lock; durable when replica_commit returned LP_OK. Not nested. Clock and digests are read at its
  *  beginning, because another process may have moved them, and stored by its commit. */

@@ -1,6 +1,7 @@
 /* requests.c - what a session asks of the server: hello, push, pull, wait; and which answers are due. See session_parts.h. */
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/outbox.h"
 #include "client/pull.h"
 #include "client/session_parts.h"
@@ -76,7 +77,8 @@ static lp_err look_at_frozen(client_session *s, bool *anew_out, lp_error *error)
     size_t bytes = 0;
     uint32_t entries = 0;
     lp_err err = outbox_first_size(s->replica, &bytes, &entries, error);
-    *anew_out = entries > 1 && bytes > 2 * (size_t)s->line.bytes;
+    /* Once a connection: a hello that gives up must have nothing behind it. */
+    *anew_out = !s->welcomed && entries > 1 && bytes > 2 * (size_t)s->line.bytes;
     s->patient = !s->welcomed && (*anew_out || bytes > HASTY_BYTES);
     return err;
 }
@@ -103,7 +105,7 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
                      .version_min = PROTOCOL_VERSION_MIN,
                      .device = r->clock.author,
                      .install = buf_span(&install),
-                     .now_ms = replica_now_ms(r) + s->lead_ms,
+                     .now_ms = clock_now_ms(r) + s->lead_ms,
                      .batch = high,
                      .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION),
                      .anew = anew};

@@ -1,27 +1,56 @@
-/* restamp.c - a clock was wrong: move the stamps of everything unacknowledged (outbox.h outbox_restamp).
+/* restamp.c - more is known of when unsent changes were made: they get new stamps (outbox.h outbox_restamp).
  *
- * Every stamp above the server's high batch moves by the same delta, never below what it is based on nor below what the server
- * holds of this device, never past the present, and stays in order; so what was typed later is still later, and no stamp is
- * given twice. Bases that name restamped changes follow them. */
+ * Each change moves to where the clock's line (clock.h) puts it: if the server was reached in its boot, to that moment; if not, it stays
+ * where it is, but between its neighbours that are certain. Then from first to last: not below what its author had seen of the record,
+ * and above the device's stamp before. So what was typed later is still later, and no stamp is given twice. Bases that name
+ * restamped changes follow them.
+ *
+ * What is far ahead of the present does not count as something to be later than, but for changes of the very record: a
+ * pool whose clock was wrong for an hour must not drag all that is written after it along. */
 #include <stdlib.h>
+#include <string.h>
+#include <string.h>
 
+#include "client/clock.h"
 #include "client/layers.h"
 #include "client/outbox.h"
 #include "client/statements.h"
 #include "proto/err.h"
+#include "proto/message.h"
 
-/* One old stamp and what became of it; sorted by old because the outbox is in order of stamps. */
+/* ---- which stamp became which ---- */
+
 typedef struct moved {
     stamp from, to;
 } moved;
 
 typedef struct moves {
-    moved *list;
+    moved *list; /* by `from` */
     uint32_t count, capacity;
 } moves;
 
+/* Index of the first move not before `old`. Mostly they come in order. */
+static uint32_t place_of(const moves *m, stamp old) {
+    uint32_t low = 0, high = m->count;
+    if (high && stamp_compare(m->list[high - 1].from, old) < 0)
+        return high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (stamp_compare(m->list[middle].from, old) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_known(const moves *m, uint32_t at, stamp old) {
+    return at < m->count && stamp_compare(m->list[at].from, old) == 0;
+}
+
 static lp_err note(moves *m, stamp from, stamp to, lp_error *error) {
-    if (m->count && stamp_compare(m->list[m->count - 1].from, from) == 0)
+    uint32_t at = place_of(m, from);
+    if (is_known(m, at, from))
         return LP_OK;
     if (m->count == m->capacity) {
         uint32_t capacity = m->capacity ? m->capacity * 2 : 16;
@@ -31,25 +60,25 @@ static lp_err note(moves *m, stamp from, stamp to, lp_error *error) {
         m->list = list;
         m->capacity = capacity;
     }
-    m->list[m->count++] = (moved){from, to};
+    memmove(&m->list[at + 1], &m->list[at], (m->count - at) * sizeof *m->list);
+    m->list[at] = (moved){from, to};
+    m->count++;
     return LP_OK;
 }
 
 static stamp look_up(const moves *m, stamp old) {
-    uint32_t low = 0, high = m->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (stamp_compare(m->list[middle].from, old) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < m->count && stamp_compare(m->list[low].from, old) == 0 ? m->list[low].to : old;
+    uint32_t at = place_of(m, old);
+    return is_known(m, at, old) ? m->list[at].to : old;
 }
 
+/* ---- the entries ---- */
+
 typedef struct target {
-    int64_t oseq, rid, skew_ms;
+    int64_t oseq, rid, boot, boot_ms;
     stamp at, base;
+    uint64_t seen;
+    int64_t ms; /* where the line puts it */
+    bool certain;
 } target;
 
 static lp_err collect(replica *r, int64_t after, target **list_out, uint32_t *count_out, lp_error *error) {
@@ -71,8 +100,13 @@ static lp_err collect(replica *r, int64_t after, target **list_out, uint32_t *co
             }
             list = grown;
         }
-        list[count++] = (target){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 6),
-                                 column_stamp(s, 4), column_stamp(s, 5)};
+        list[count++] = (target){.oseq = sqlite3_column_int64(s, 0),
+                                 .rid = sqlite3_column_int64(s, 1),
+                                 .boot = sqlite3_column_int64(s, 10),
+                                 .boot_ms = sqlite3_column_int64(s, 11),
+                                 .at = column_stamp(s, 4),
+                                 .base = column_stamp(s, 5),
+                                 .seen = (uint64_t)sqlite3_column_int64(s, 9)};
     }
     if (s)
         sqlite3_reset(s);
@@ -88,14 +122,41 @@ static lp_err write_entry(replica *r, const target *t, stamp to, stamp base, lp_
     sqlite3_bind_int64(s, 1, t->oseq);
     bind_stamp(s, 2, to);
     bind_stamp(s, 3, base);
-    sqlite3_bind_int64(s, 4, t->skew_ms + stamp_ms(t->at) - stamp_ms(to));
     return statement_run(r, s, "save", error);
 }
 
+/* Backwards: what is not certain comes before what follows it. */
+static void place(const clock_line *line, int64_t now_ms, target *list, uint32_t count) {
+    int64_t latest_ms = now_ms;
+    for (uint32_t i = count; i-- > 0;) {
+        target *t = &list[i];
+        int64_t before_ms, after_ms;
+        t->certain = clock_line_at(line, t->boot, t->boot_ms, &t->ms);
+        clock_line_around(line, t->oseq, &before_ms, &after_ms);
+        if (!t->certain) {
+            latest_ms = after_ms < latest_ms ? after_ms : latest_ms;
+            t->ms = stamp_ms(t->at) < latest_ms ? stamp_ms(t->at) : latest_ms;
+            t->ms = t->ms > before_ms ? t->ms : before_ms;
+        }
+        latest_ms = t->ms < latest_ms ? t->ms : latest_ms;
+    }
+}
+
+/* ---- new stamps ---- */
+
+typedef struct restamp {
+    outbox_reason why;
+    int64_t now_ms;
+    uint64_t ahead; /* hybrid time that counts as far ahead of the present */
+    uint64_t floor; /* what the next stamp is above */
+    moves moves;
+} restamp;
+
 /* The greatest own stamp that the server holds: of what it has judged, and of the batches up to `frozen`, whose verdicts are on
  * their way. */
-static lp_err find_floor(replica *r, int64_t frozen, uint64_t *floor_out, lp_error *error) {
-    *floor_out = (uint64_t)replica_meta_int(r, "clock.judged", 0);
+static lp_err find_floor(replica *r, int64_t frozen, restamp *by, lp_error *error) {
+    uint64_t judged = (uint64_t)replica_meta_int(r, "clock.judged", 0);
+    by->floor = judged < by->ahead ? judged : 0;
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
     if (!s)
         return LP_IO;
@@ -104,69 +165,106 @@ static lp_err find_floor(replica *r, int64_t frozen, uint64_t *floor_out, lp_err
     lp_err err;
     while (!(err = statement_row(r, s, "read the outbox", error))) {
         stamp at = column_stamp(s, 4);
-        *floor_out = at.time > *floor_out ? at.time : *floor_out;
+        if (at.time > by->floor && at.time < by->ahead)
+            by->floor = at.time;
     }
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 
-typedef struct shift {
-    int64_t delta_ms;
-    int64_t now_ms; /* the server's: what no stamp passes */
-    uint64_t floor; /* what the first stamp is above */
-} shift;
-
-/* The stamp moved as a whole, count and all, so that moving by nothing changes nothing. */
-static stamp moved_stamp(stamp old, const shift *by, uint64_t least) {
-    int64_t ms = stamp_ms(old) + by->delta_ms;
-    uint64_t time = ms < 0            ? 0
-                    : ms > by->now_ms ? (uint64_t)by->now_ms << 16
-                                      : (uint64_t)ms << 16 | (old.time & 0xffff);
-    return (stamp){time > least ? time : least + 1, old.author};
+/* The entries of one transaction have one stamp. */
+static uint32_t end_of_moment(const target *list, uint32_t first, uint32_t count) {
+    uint32_t end = first + 1;
+    while (end < count && stamp_compare(list[end].at, list[first].at) == 0)
+        end++;
+    return end;
 }
 
-/* New stamps for all targets, in order. */
-static lp_err move(replica *r, const target *list, uint32_t count, const shift *by, moves *m, lp_error *error) {
-    uint64_t floor = by->floor;
+/* What the authors of these entries had seen, and their changes come after. */
+static uint64_t seen_by(const restamp *by, const target *list, uint32_t count) {
+    uint64_t seen = 0;
     for (uint32_t i = 0; i < count; i++) {
-        stamp base = look_up(m, list[i].base);
-        uint64_t least = floor > base.time ? floor : base.time;
-        bool together = i > 0 && stamp_compare(list[i].at, list[i - 1].at) == 0;
-        stamp to = together ? look_up(m, list[i].at) : moved_stamp(list[i].at, by, least);
-        lp_err err = note(m, list[i].at, to, error);
-        if (!err)
-            err = write_entry(r, &list[i], to, base, error);
-        if (err)
-            return err;
-        floor = to.time;
+        stamp base = look_up(&by->moves, list[i].base);
+        uint64_t greater = base.time > list[i].seen ? base.time : list[i].seen;
+        bool counts = by->why == RESTAMP_ESTIMATE || greater < by->ahead;
+        if (counts && greater > seen)
+            seen = greater;
     }
-    r->clock.last = floor > r->seen ? floor : r->seen;
-    return LP_OK;
+    return seen;
 }
 
-lp_err outbox_restamp(replica *r, uint64_t high, int64_t delta_ms, int64_t now_ms, lp_error *error) {
-    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_DROP_ABOVE, error);
-    if (!s)
-        return LP_IO;
-    sqlite3_bind_int64(s, 1, (int64_t)high);
-    int64_t frozen = 0;
+static stamp new_stamp(restamp *by, const target *t, uint64_t seen) {
+    /* Moved as a whole, count and all, so that moving by nothing changes nothing. */
+    bool stays = t->ms == stamp_ms(t->at);
+    uint64_t time = stays ? t->at.time : (uint64_t)t->ms << 16;
+    if (time <= by->floor)
+        time = by->floor + 1;
+    if (seen < time || seen < by->ahead)
+        by->floor = time = time > seen ? time : seen + 1;
+    else
+        time = seen < UINT64_MAX ? seen + 1 : seen;
+    return (stamp){time, t->at.author};
+}
+
+static lp_err move(replica *r, restamp *by, const target *list, uint32_t count, lp_error *error) {
+    lp_err err = LP_OK;
+    for (uint32_t i = 0; !err && i < count;) {
+        uint32_t end = end_of_moment(list, i, count);
+        stamp to = new_stamp(by, &list[i], seen_by(by, &list[i], end - i));
+        r->seen = to.time > r->seen ? to.time : r->seen;
+        err = note(&by->moves, list[i].at, to, error);
+        for (; !err && i < end; i++) {
+            stamp base = look_up(&by->moves, list[i].base);
+            /* It was repaired away: nothing of what stands was seen. */
+            bool gone = stamp_compare(base, to) >= 0;
+            err = write_entry(r, &list[i], to, gone ? STAMP_NONE : base, error);
+        }
+    }
+    r->seen = r->clock.last > r->seen ? r->clock.last : r->seen; /* own stamps that stand may be among those ahead */
+    r->clock.last = by->floor;
+    r->touched = true;
+    return err;
+}
+
+static lp_err restamp_after(replica *r, int64_t frozen, restamp *by, lp_error *error) {
     target *list = NULL;
     uint32_t count = 0;
-    moves m = {0};
-    shift by = {delta_ms, now_ms, 0};
-    lp_err err = statement_run(r, s, "save", error);
-    if (!err)
-        err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
+    clock_line *line = NULL;
+    lp_err err = clock_line_new(r, &line, error);
     if (!err)
         err = collect(r, frozen, &list, &count, error);
     if (!err)
-        err = find_floor(r, frozen, &by.floor, error);
-    if (!err)
-        err = move(r, list, count, &by, &m, error);
+        err = find_floor(r, frozen, by, error);
+    if (!err) {
+        place(line, by->now_ms, list, count);
+        err = move(r, by, list, count, error);
+    }
     for (uint32_t i = 0; !err && i < count; i++)
         if (i == 0 || list[i].rid != list[i - 1].rid)
             err = layers_rebuild(r, list[i].rid, error);
-    r->touched = true;
+    clock_line_free(line);
     free(list);
-    free(m.list);
+    return err;
+}
+
+lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_BATCH_DROP_ABOVE, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, high < INT64_MAX ? (int64_t)high : INT64_MAX);
+    int64_t frozen = 0;
+    restamp by = {.why = why, .now_ms = clock_now_ms(r)};
+    by.ahead = (uint64_t)(by.now_ms + CLOCK_TOLERANCE_MS) << 16;
+    lp_err err = statement_run(r, s, "save", error);
+    if (!err)
+        err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
+    if (!err && why == RESTAMP_NONE)
+        return LP_OK;
+    if (!err)
+        err = restamp_after(r, frozen, &by, error);
+    if (!err)
+        err = replica_meta_put_int(r, "clock.forced", 0, error);
+    if (!err)
+        err = replica_meta_put_int(r, "clock.corrections", replica_meta_int(r, "clock.corrections", 0) + 1, error);
+    free(by.moves.list);
     return err;
 }

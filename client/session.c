@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/outbox.h"
 #include "client/pull.h"
 #include "client/session_parts.h"
 #include "proto/err.h"
 
 #define CLOCKS_MAX 4 /* corrections in a row */
+#define SLOW_MS 500  /* half of a round trip from which it is no measure of time */
 
 lp_err client_session_new(replica *r, client_session **session_out, lp_error *error) {
     client_session *s = calloc(1, sizeof *s);
@@ -247,30 +249,23 @@ static void count_conflicts(client_session *s) {
         s->result.conflicts = (uint64_t)count;
 }
 
-/* By how much the clock is off. The server's time is as old as the answer was on its way: half the round trip, give or take as
- * much. So the sample with the shortest counts, and on a slow line the next hello says when it will arrive: else a line
- * that takes more than the tolerance would look like a wrong clock for ever. */
-static int64_t clock_delta_ms(client_session *s, int64_t server_ms) {
-    int64_t round_trip_ms = session_boot_ms(s) - s->hello_ms;
-    bool better = s->best_ms == 0 || round_trip_ms <= s->best_ms;
-    s->lead_ms = round_trip_ms / 2;
-    if (!better)
-        return 0;
-    s->best_ms = round_trip_ms ? round_trip_ms : 1;
-    return server_ms + round_trip_ms / 2 - replica_now_ms(s->replica);
+/* What the answer to a hello tells of the time. It is as old as the answer was on its way: half the round trip, give or take as much. */
+static clock_sample take_sample(const client_session *s, int64_t server_ms) {
+    int64_t half_ms = (session_boot_ms(s) - s->hello_ms) / 2;
+    return (clock_sample){s->hello_ms + half_ms, server_ms, half_ms};
 }
 
 /* Gives everything above batch `high` new stamps and new batch numbers, and greets again on the same connection: what was
  * sent there is not applied any more. */
-static void start_anew(client_session *s, client_actions *actions, uint64_t high, int64_t delta_ms, int64_t now_ms) {
+static void start_anew(client_session *s, client_actions *actions, uint64_t high, const clock_sample *sample,
+                       outbox_reason why) {
     lp_error error = {.code = LP_OK};
     replica *r = s->replica;
-    int64_t offset_ms = replica_meta_int(r, "clock.offset_ms", 0);
     lp_err err = replica_begin(r, &error);
+    if (!err && sample)
+        err = clock_contact(r, sample, &error);
     if (!err)
-        err = outbox_restamp(r, high, delta_ms, now_ms, &error);
-    if (!err)
-        err = replica_meta_put_int(r, "clock.offset_ms", offset_ms + delta_ms, &error);
+        err = outbox_restamp(r, high, why, &error);
     if (!err)
         err = replica_commit(r, &error);
     else
@@ -287,15 +282,39 @@ static void start_anew(client_session *s, client_actions *actions, uint64_t high
         local_failure(s, actions, err, &error);
 }
 
-/* The answer to a hello is a clean sample of the server's time; a push may have been slow on a thin line, so CLOCK in answer to
- * one says only that stamps lie in the future. */
+/* The answer to a hello is a clean sample of the server's time, of which the one with the shortest round trip counts; on a slow line the
+ * next hello says when it will arrive: else a line that takes more than the tolerance would look like a wrong clock for ever. A
+ * push may have been slow on a thin line, so CLOCK in answer to one says only that stamps lie in the future. */
 static void on_clock(client_session *s, client_actions *actions, request_kind asked, const message *m) {
     if (++s->clocks > CLOCKS_MAX) {
         retry(s, actions, LP_CLOCK, "the device's clock and the server's do not come together; try again later", 0);
         return;
     }
-    bool clean = asked == REQUEST_HELLO;
-    start_anew(s, actions, m->batch, clean ? clock_delta_ms(s, m->now_ms) : 0, m->now_ms);
+    if (asked != REQUEST_HELLO) {
+        start_anew(s, actions, m->batch, NULL, RESTAMP_AHEAD);
+        return;
+    }
+    clock_sample sample = take_sample(s, m->now_ms);
+    bool better = s->best_ms == 0 || sample.error_ms < s->best_ms;
+    s->lead_ms = sample.error_ms;
+    s->best_ms = better ? sample.error_ms + 1 : s->best_ms;
+    start_anew(s, actions, m->batch, better ? &sample : NULL, RESTAMP_ESTIMATE);
+}
+
+/* A contact with the server, if it tells something new. A server in doubt about its own clock says no time. It accepted the hello, so what
+ * a slow line leaves open stays as it is. */
+static lp_err note_time(client_session *s, int64_t server_ms, lp_error *error) {
+    clock_sample sample = take_sample(s, server_ms);
+    int64_t estimate_ms = clock_now_ms(s->replica) - (session_boot_ms(s) - sample.boot_ms);
+    bool fits = estimate_ms >= server_ms - sample.error_ms && estimate_ms <= server_ms + sample.error_ms;
+    if (fits && sample.error_ms > SLOW_MS)
+        sample.server_ms = estimate_ms;
+    if (server_ms == 0 || !clock_wants(s->replica, &sample))
+        return LP_OK;
+    lp_err err = replica_begin(s->replica, error);
+    if (!err && (err = clock_contact(s->replica, &sample, error)))
+        replica_rollback(s->replica);
+    return err ? err : replica_commit(s->replica, error);
 }
 
 static void on_welcome(client_session *s, client_actions *actions, const message *m) {
@@ -318,12 +337,14 @@ static void on_welcome(client_session *s, client_actions *actions, const message
     s->held = m->batch;
     uint64_t frozen = 0;
     if (!err)
+        err = note_time(s, m->now_ms, &error);
+    if (!err)
         err = outbox_next_batch(s->replica, m->batch, &frozen, &error);
     if (err)
         local_failure(s, actions, err, &error);
     else if (frozen && frozen <= m->fence)
-        start_anew(s, actions, m->batch, 0,
-                   STAMP_MS_MAX); /* given up, by this hello or by a CLOCK answer that was lost */
+        start_anew(s, actions, m->batch, NULL,
+                   RESTAMP_NONE); /* given up, by this hello or by a CLOCK answer that was lost */
 }
 
 static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_outcome *outcome, lp_error *error) {
@@ -496,6 +517,17 @@ static void on_start(client_session *s, client_actions *actions, bool keep) {
     connect(s, actions);
 }
 
+/* Stamps that are ahead of the estimate, after a clock that was ahead: before they leave, what was made later comes to its place. */
+static lp_err settle_stamps(client_session *s, lp_error *error) {
+    replica *r = s->replica;
+    if (replica_meta_int(r, "clock.forced", 0) == 0)
+        return LP_OK;
+    lp_err err = replica_begin(r, error);
+    if (!err && (err = outbox_restamp(r, UINT64_MAX, RESTAMP_ESTIMATE, error)))
+        replica_rollback(r);
+    return err ? err : replica_commit(r, error);
+}
+
 static void on_open(client_session *s, client_actions *actions, span binding) {
     lp_error error = {.code = LP_OK};
     s->binding_size = binding.size < sizeof s->binding ? binding.size : sizeof s->binding;
@@ -503,7 +535,9 @@ static void on_open(client_session *s, client_actions *actions, span binding) {
         memcpy(s->binding, binding.data, s->binding_size);
     s->lead_ms = s->best_ms = 0;
     enter(s, actions, LP_STATE_SYNCING, "");
-    lp_err err = requests_hello(s, actions, &error);
+    lp_err err = settle_stamps(s, &error);
+    if (!err)
+        err = requests_hello(s, actions, &error);
     if (err)
         local_failure(s, actions, err, &error);
     else

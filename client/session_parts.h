@@ -44,7 +44,7 @@ struct client_session {
     int64_t next_attempt_ms;
     int64_t hello_ms; /* when the last hello was sent, in boot time */
     int64_t lead_ms;  /* how long a hello takes to arrive, as far as is known on this connection */
-    int64_t best_ms;  /* shortest round trip of a clock correction on this connection; 0: none */
+    int64_t best_ms;  /* half the shortest round trip of a clock correction on this connection, plus 1; 0: none */
     uint8_t binding[64];
     size_t binding_size;
     char reason[LP_ERROR_MESSAGE_BYTES];

@@ -15,9 +15,9 @@
     S(ROW_BY_RID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE rid = ?1") \
     S(ROW_SETTLED, "UPDATE record SET unsent = 0, server_body = NULL, server_stamps = NULL WHERE rid = ?1")            \
     S(UNINDEXED, "INSERT OR IGNORE INTO unindexed(rid) VALUES(?1)")                                                    \
-    S(PAST, "INSERT INTO past(rid, stamp, body) VALUES(?1, ?2, ?3)")                                                   \
-    S(OUTBOX_ADD,                                                                                                      \
-      "INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")        \
+    S(PAST, "INSERT INTO past(rid, stamp, body, uncertain) VALUES(?1, ?2, ?3, ?4)")                                    \
+    S(OUTBOX_ADD, "INSERT INTO outbox(rid, stamp, base, seen, made_ms, boot, boot_ms, count, body) VALUES(?1, ?2, "    \
+                  "?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                                                       \
     S(OUTBOX_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 ORDER BY oseq")                     \
     S(OUTBOX_HOLDS, "SELECT 1 FROM outbox WHERE rid = ?1 LIMIT 1")                                                     \
     S(OUTBOX_UNFROZEN_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2")            \
@@ -25,9 +25,32 @@
     S(OUTBOX_SHRINK, "UPDATE outbox SET count = ?2, body = ?3 WHERE oseq = ?1")                                        \
     S(OUTBOX_DROP, "DELETE FROM outbox WHERE oseq = ?1")                                                               \
     S(OUTBOX_DROP_RANGE, "DELETE FROM outbox WHERE oseq BETWEEN ?1 AND ?2")                                            \
-    S(OUTBOX_RANGE, "SELECT o.oseq, o.rid, r.kind, r.id, o.stamp, o.base, o.skew_ms, o.count, o.body FROM outbox o "   \
+    S(OUTBOX_RANGE, "SELECT o.oseq, o.rid, r.kind, r.id, o.stamp, o.base, o.made_ms, o.count, o.body, o.seen, "        \
+                    "o.boot, o.boot_ms, o.uncertain FROM outbox o "                                                    \
                     "JOIN record r ON r.rid = o.rid WHERE o.oseq BETWEEN ?1 AND ?2 ORDER BY o.oseq")                   \
-    S(OUTBOX_RESTAMP, "UPDATE outbox SET stamp = ?2, base = ?3, skew_ms = ?4 WHERE oseq = ?1")                         \
+    S(OUTBOX_RESTAMP, "UPDATE outbox SET stamp = ?2, base = ?3 WHERE oseq = ?1")                                       \
+    S(OUTBOX_NEWEST, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'")                        \
+    S(OUTBOX_UNCERTAIN, "UPDATE outbox SET uncertain = 1 - uncertain WHERE oseq BETWEEN ?1 AND ?2 AND uncertain <> "   \
+                        "(boot <> ?3 AND boot NOT IN (SELECT boot FROM contact))")                                     \
+    S(BOOT_GET, "SELECT number, offset_ms FROM boot WHERE id = ?1")                                                    \
+    S(BOOT_ADD, "INSERT INTO boot(id, offset_ms) VALUES(?1, ?2)")                                                      \
+    S(BOOT_SET, "UPDATE boot SET offset_ms = ?2 WHERE number = ?1")                                                    \
+    S(BOOT_FORGET,                                                                                                     \
+      "DELETE FROM boot WHERE number <> ?1 AND number NOT IN (SELECT boot FROM contact) AND number NOT IN "            \
+      "(SELECT boot FROM outbox)")                                                                                     \
+    S(CONTACTS, "SELECT boot, boot_ms, server_ms, error_ms, oseq FROM contact ORDER BY server_ms")                     \
+    S(CONTACT_OF,                                                                                                      \
+      "SELECT boot, boot_ms, server_ms, error_ms, oseq FROM contact WHERE boot = ?1 ORDER BY boot_ms DESC LIMIT 1")    \
+    S(CONTACT_LAST, "SELECT coalesce(max(server_ms), 0) FROM contact")                                                 \
+    S(CONTACT_ADD, "INSERT INTO contact(boot, boot_ms, server_ms, error_ms, oseq) VALUES(?1, ?2, ?3, ?4, ?5)")         \
+    S(CONTACT_DROP_LATER, "DELETE FROM contact WHERE server_ms > ?1")                                                  \
+    S(CONTACT_DROP_OF, "DELETE FROM contact WHERE boot = ?1")                                                          \
+    S(CONTACT_THIN,                                                                                                    \
+      "DELETE FROM contact WHERE boot = ?1 AND oseq = ?2 AND rowid NOT IN (SELECT min(rowid) FROM contact "            \
+      "WHERE boot = ?1 AND oseq = ?2 UNION SELECT max(rowid) FROM contact)")                                           \
+    S(CONTACT_FORGET,                                                                                                  \
+      "DELETE FROM contact WHERE boot <> ?1 AND boot NOT IN (SELECT boot FROM outbox) AND oseq < (SELECT max(oseq) "   \
+      "FROM contact WHERE oseq < coalesce((SELECT min(oseq) FROM outbox), 9223372036854775807))")                      \
     S(BATCH_ADD, "INSERT INTO batch(number, first, last) VALUES(?1, ?2, ?3)")                                          \
     S(BATCH_GET, "SELECT first, last FROM batch WHERE number = ?1")                                                    \
     S(BATCH_BEFORE, "SELECT coalesce(max(number), 0) FROM batch WHERE number < ?1")                                    \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/fields.h"
 #include "client/layers.h"
 #include "client/query.h"
@@ -156,7 +157,7 @@ lp_err txn_create(lp_txn *t, const char *kind, const lp_id *id, lp_id *id_out, l
         return err_set(error, LP_INVALID, "there is no kind of record called %.40s; leads are \"lead\"", kind);
     if (info->scope == SCOPE_SETUP || info->number == KIND_CONFLICT)
         return err_set(error, LP_INVALID, "records of kind %s are made by the server only", kind);
-    lp_id made = id ? *id : id_new(t->replica->env, replica_now_ms(t->replica));
+    lp_id made = id ? *id : id_new(t->replica->env, clock_now_ms(t->replica));
     uint32_t stored_kind = 0;
     lp_err err = load_kind(t->replica, &made, &stored_kind, error);
     if (err && err != LP_NOT_FOUND)
@@ -282,6 +283,26 @@ static lp_err write_record(lp_txn *t, const touched *rec, stamp at, reg *list, l
     return err;
 }
 
+/* The greatest stamp on the records of the transaction. Only where a stamp of the file is ahead of this device's time does it have to
+ * be looked for. */
+static lp_err find_seen(const lp_txn *t, uint64_t *seen_out, lp_error *error) {
+    replica *r = t->replica;
+    clock_mark mark;
+    *seen_out = 0;
+    lp_err err = clock_mark_now(r, &mark, error);
+    if (err || r->seen < (uint64_t)mark.now_ms << 16)
+        return err;
+    for (uint32_t i = 0; !err && i < t->record_count; i++) {
+        layers l;
+        err = layers_open(r, t->records[i].kind, &t->records[i].id, &l, error);
+        for (uint32_t k = 0; !err && k < l.visible.count; k++)
+            if (l.visible.regs[k].stamp.time > *seen_out)
+                *seen_out = l.visible.regs[k].stamp.time;
+        layers_close(&l);
+    }
+    return err;
+}
+
 lp_err txn_commit(lp_txn *t, lp_error *error) {
     replica *r = t->replica;
     if (t->item_count == 0)
@@ -291,8 +312,11 @@ lp_err txn_commit(lp_txn *t, lp_error *error) {
         return err_plain(error, LP_NOMEM);
     lp_err err = replica_begin(r, error);
     if (!err) {
-        stamp at = hlc_next(&r->clock, replica_now_ms(r));
-        r->touched = true;
+        stamp at;
+        uint64_t seen;
+        err = find_seen(t, &seen, error);
+        if (!err)
+            err = clock_stamp(r, seen, &at, error);
         for (uint32_t i = 0; !err && i < t->record_count; i++)
             if (t->records[i].first != NONE)
                 err = write_record(t, &t->records[i], at, list, error);

@@ -55,7 +55,8 @@ static lp_err read_stamps(changes_reader *r, wire_reader *from, lp_error *error)
     r->stamp_count = count / 2;
     r->stamps = calloc(r->stamp_count + 1, sizeof *r->stamps);
     r->skews = calloc(r->stamp_count + 1, sizeof *r->skews);
-    if (!r->stamps || !r->skews)
+    r->uncertain = calloc(r->stamp_count + 1, sizeof *r->uncertain);
+    if (!r->stamps || !r->skews || !r->uncertain)
         return err_plain(error, LP_NOMEM);
     for (uint32_t i = 0; i < r->stamp_count; i++) {
         r->stamps[i] = wire_bytes(from);
@@ -66,12 +67,29 @@ static lp_err read_stamps(changes_reader *r, wire_reader *from, lp_error *error)
     return LP_OK;
 }
 
+/* The part behind the sets, read before them: rarely there. */
+static lp_err read_uncertain(changes_reader *r, wire_reader from, lp_error *error) {
+    wire_raw(&from);
+    uint32_t count = wire_array(&from);
+    for (uint32_t i = 0; i < count && !from.failed; i++) {
+        uint64_t index = wire_u64(&from);
+        if (index == 0 || index > r->stamp_count)
+            from.failed = true;
+        else
+            r->uncertain[index - 1] = true;
+    }
+    return from.failed ? err_set(error, LP_PROTOCOL, "a list of uncertain stamps is malformed") : LP_OK;
+}
+
 lp_err changes_open(changes_reader *r, span raw, lp_error *error) {
     *r = (changes_reader){0};
     wire_reader from = wire_open(raw);
-    if (wire_array(&from) < 2)
+    uint32_t parts = wire_array(&from);
+    if (parts < 2)
         return err_set(error, LP_PROTOCOL, "a list of changes is malformed");
     lp_err err = read_stamps(r, &from, error);
+    if (!err && parts > 2)
+        err = read_uncertain(r, from, error);
     if (err)
         return err;
     r->set_count = wire_array(&from);
@@ -84,6 +102,7 @@ lp_err changes_open(changes_reader *r, span raw, lp_error *error) {
 void changes_close(changes_reader *r) {
     free(r->stamps);
     free(r->skews);
+    free(r->uncertain);
     *r = (changes_reader){0};
 }
 
@@ -105,6 +124,7 @@ bool changes_next(changes_reader *r, change_set *set_out) {
     set_out->kind = (uint32_t)kind;
     set_out->stamp = stamp_unpack(r->stamps[at - 1].data);
     set_out->skew_ms = r->skews[at - 1];
+    set_out->uncertain = r->uncertain[at - 1];
     if (base)
         set_out->base = stamp_unpack(r->stamps[base - 1].data);
     set_out->fields = wire_open(wire_raw(from));
@@ -125,6 +145,7 @@ bool change_next(change_set *set, reg *change_out) {
         return false;
     change_out->stamp = set->stamp;
     change_out->base = set->base;
+    change_out->uncertain = set->uncertain;
     return true;
 }
 
@@ -138,18 +159,25 @@ void changes_fini(changes_writer *w) {
     buf_fini(&w->stamps);
     buf_fini(&w->sets);
     buf_fini(&w->fields);
+    buf_fini(&w->uncertain);
 }
 
 void changes_reset(changes_writer *w) {
     buf_clear(&w->stamps);
     buf_clear(&w->sets);
     buf_clear(&w->fields);
-    w->recent_count = w->stamp_count = w->set_count = w->field_count = 0;
+    buf_clear(&w->uncertain);
+    w->uncertain_count = w->recent_count = w->stamp_count = w->set_count = w->field_count = 0;
 }
 
 void changes_begin(changes_writer *w) {
     buf_clear(&w->fields);
     w->field_count = 0;
+    w->is_uncertain = false;
+}
+
+void changes_mark_uncertain(changes_writer *w) {
+    w->is_uncertain = true;
 }
 
 void change_put(changes_writer *w, uint32_t field, span key, span value) {
@@ -164,6 +192,10 @@ void change_put_packed(changes_writer *w, span packed, uint32_t count) {
 
 /* Index of a stamp in the table, from 1; 0 for none. Only the last few are looked for: a stamp listed twice costs bytes,
  * nothing else, and sets that share a stamp come in a row. `skew_ms` NULL: any will do, because a base has none. */
+static bool serves(const changes_writer *w, uint32_t slot, const int64_t *skew_ms) {
+    return !skew_ms || (*skew_ms == w->recent_skew_ms[slot] && w->is_uncertain == w->recent_uncertain[slot]);
+}
+
 static uint32_t stamp_index(changes_writer *w, stamp s, const int64_t *skew_ms) {
     const uint32_t kept = sizeof w->recent / sizeof w->recent[0];
     if (stamp_is_none(s))
@@ -172,7 +204,7 @@ static uint32_t stamp_index(changes_writer *w, stamp s, const int64_t *skew_ms) 
     stamp_pack(s, bytes);
     uint32_t known = w->recent_count < kept ? w->recent_count : kept;
     for (uint32_t i = 0; i < known; i++)
-        if (memcmp(w->recent[i], bytes, sizeof bytes) == 0 && (!skew_ms || *skew_ms == w->recent_skew_ms[i]))
+        if (memcmp(w->recent[i], bytes, sizeof bytes) == 0 && serves(w, i, skew_ms))
             return w->recent_index[i];
     uint32_t slot = w->recent_count++ % kept;
     memcpy(w->recent[slot], bytes, sizeof bytes);
@@ -180,6 +212,11 @@ static uint32_t stamp_index(changes_writer *w, stamp s, const int64_t *skew_ms) 
     wire_put_bytes(&w->stamps, span_of(bytes, sizeof bytes));
     wire_put_i64(&w->stamps, w->recent_skew_ms[slot]);
     w->recent_index[slot] = ++w->stamp_count;
+    w->recent_uncertain[slot] = skew_ms && w->is_uncertain;
+    if (w->recent_uncertain[slot]) {
+        wire_put_u64(&w->uncertain, w->stamp_count);
+        w->uncertain_count++;
+    }
     return w->stamp_count;
 }
 
@@ -201,16 +238,21 @@ void changes_end(changes_writer *w, uint32_t kind, const lp_id *id, stamp made, 
 }
 
 size_t changes_bytes(const changes_writer *w) {
-    return w->stamps.size + w->sets.size + 16;
+    return w->stamps.size + w->sets.size + w->uncertain.size + 24;
 }
 
 lp_err changes_finish(changes_writer *w, buf *out, lp_error *error) {
-    wire_put_array(out, 2);
+    bool marked = w->uncertain_count > 0;
+    wire_put_array(out, marked ? 3 : 2);
     wire_put_array(out, w->stamp_count * 2);
     buf_append_span(out, buf_span(&w->stamps));
     wire_put_array(out, w->set_count);
     buf_append_span(out, buf_span(&w->sets));
-    if (out->failed || w->stamps.failed || w->sets.failed)
+    if (marked) {
+        wire_put_array(out, w->uncertain_count);
+        buf_append_span(out, buf_span(&w->uncertain));
+    }
+    if (out->failed || w->stamps.failed || w->sets.failed || w->uncertain.failed)
         return err_plain(error, LP_NOMEM);
     return LP_OK;
 }

@@ -2,11 +2,12 @@
  *
  * A set is what one local transaction did to one record: the fields share a stamp and a base.
  *
- *     changes := [ stamps, sets ]
+ *     changes := [ stamps, sets, uncertain ]            `uncertain` is left out if it is empty
  *     stamps  := [ bin12 stamp, int skew_ms, ... ]      skew_ms: the device's raw wall clock minus the stamp's ms; 0 in pages
  *     sets    := [ set, ... ]
  *     set     := [ kind, bin16 id, stamp index, base index, [ field, value, field, value, ... ] ]
  *     field   := number | [ number, key ]
+ *     uncertain := [ stamp index, ... ]                 stamps that keep their author's order, while nobody knows when it was
  *
  * Stamp indexes count from 1; 0 is "none", legal for a base only; the list itself never holds the all-zero stamp. A skew beyond
  * what a stamp can hold is read as the nearest that it can. Unknown kinds and fields are read like known ones; an
@@ -26,6 +27,7 @@ typedef struct change_set {
     stamp stamp;
     stamp base;
     int64_t skew_ms;
+    bool uncertain;       /**< the stamp's time is a guess */
     uint32_t field_count; /**< changes in the set; read them with change_next */
     wire_reader fields;
 } change_set;
@@ -34,6 +36,7 @@ typedef struct change_set {
 typedef struct changes_reader {
     span *stamps; /**< 12 bytes each */
     int64_t *skews;
+    bool *uncertain;
     uint32_t stamp_count;
     uint32_t set_count; /**< sets in all */
     uint32_t next;      /**< index of the set changes_next will return */
@@ -52,7 +55,11 @@ bool change_next(change_set *set, reg *change_out);
 typedef struct changes_writer {
     buf stamps;
     buf sets;
-    buf fields; /**< of the open set */
+    buf fields;        /**< of the open set */
+    bool is_uncertain; /**< the open set */
+    buf uncertain;     /**< indexes of such stamps */
+    uint32_t uncertain_count;
+    bool recent_uncertain[8];
     uint8_t recent[8][STAMP_BYTES];
     uint32_t recent_index[8];
     int64_t recent_skew_ms[8];
@@ -70,6 +77,8 @@ void changes_begin(changes_writer *w);
 void change_put(changes_writer *w, uint32_t field, span key, span value);
 /** Appends `count` field/value pairs that are already in the form `field, value, ...`. */
 void change_put_packed(changes_writer *w, span packed, uint32_t count);
+/** Says of the open set that nobody knows when it was. */
+void changes_mark_uncertain(changes_writer *w);
 void changes_end(changes_writer *w, uint32_t kind, const lp_id *id, stamp made, stamp base, int64_t skew_ms);
 /** Bytes the message will take so far. */
 size_t changes_bytes(const changes_writer *w);

@@ -26,6 +26,7 @@ merge_outcome merge_change(record *rec, const reg *change, reg *before_out) {
         stored->stamp = change->stamp;
         stored->base = change->base;
         stored->seq = change->seq;
+        stored->uncertain = change->uncertain;
     }
     return equal ? MERGE_CLONED : MERGE_APPLIED;
 }

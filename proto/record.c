@@ -92,8 +92,13 @@ size_t record_bytes(const record *rec) {
 
 /* ---- packed form ---- */
 
+/* Bits of a run. */
+#define RUN_BASED 1
+#define RUN_UNCERTAIN 2
+
 static bool same_run(const reg *a, const reg *b) {
-    return a->seq == b->seq && stamp_compare(a->stamp, b->stamp) == 0 && stamp_compare(a->base, b->base) == 0;
+    return a->seq == b->seq && a->uncertain == b->uncertain && stamp_compare(a->stamp, b->stamp) == 0 &&
+           stamp_compare(a->base, b->base) == 0;
 }
 
 static void put_stamp(buf *b, stamp s) {
@@ -114,8 +119,9 @@ lp_err record_pack(const record *rec, buf *body, buf *stamps, lp_error *error) {
         buf_append_varint(stamps, count);
         put_stamp(stamps, first->stamp);
         buf_append_varint(stamps, first->seq);
-        buf_append_byte(stamps, !stamp_is_none(first->base));
-        if (!stamp_is_none(first->base))
+        bool based = !stamp_is_none(first->base);
+        buf_append_byte(stamps, (uint8_t)((based ? RUN_BASED : 0) | (first->uncertain ? RUN_UNCERTAIN : 0)));
+        if (based)
             put_stamp(stamps, first->base);
         i += count;
     }
@@ -132,12 +138,14 @@ static bool take_stamp(span *from, stamp *stamp_out) {
 
 /* One run of the stamps blob: how many registers, and what they share. */
 static bool take_run(span *stamps, uint64_t *count_out, reg *shared_out) {
-    span flag;
+    span flags;
     *shared_out = (reg){0};
     if (!span_take_varint(stamps, count_out) || *count_out == 0 || !take_stamp(stamps, &shared_out->stamp) ||
-        !span_take_varint(stamps, &shared_out->seq) || !span_take(stamps, 1, &flag) || flag.data[0] > 1)
+        !span_take_varint(stamps, &shared_out->seq) || !span_take(stamps, 1, &flags) ||
+        flags.data[0] > (RUN_BASED | RUN_UNCERTAIN))
         return false;
-    return flag.data[0] == 0 || take_stamp(stamps, &shared_out->base);
+    shared_out->uncertain = flags.data[0] & RUN_UNCERTAIN;
+    return !(flags.data[0] & RUN_BASED) || take_stamp(stamps, &shared_out->base);
 }
 
 lp_err record_unpack(record *rec, span body, span stamps, lp_error *error) {

@@ -5,8 +5,8 @@
  *
  * Packed, a record is two blobs (measured: 6 to 15 times faster than a row per field):
  *   body    the registers in order: field number, or [field number, key] for a map field, then the value; msgpack, back to back
- *   stamps  runs of registers, in the same order, that share stamp, base and seq:
- *           varint count, 12 bytes stamp, varint seq, 1 byte (0: no base, 1: base follows), [12 bytes base]
+ *   stamps  runs of registers, in the same order, that share stamp, base, seq and certainty:
+ *           varint count, 12 bytes stamp, varint seq, 1 byte (bit 0: base follows, bit 1: time uncertain), [12 bytes base]
  *
  * Invariants:
  *   (1) Registers are sorted by (field, key), each at most once.
@@ -24,8 +24,9 @@ typedef struct reg {
     span key;   /**< empty unless the field is a map */
     span value; /**< msgpack bytes of one value; nil when cleared */
     stamp stamp;
-    stamp base;   /**< stamp of the value the author was looking at; none if there was none */
-    uint64_t seq; /**< the pool's order at which this value arrived; 0 on a device */
+    stamp base;     /**< stamp of the value the author was looking at; none if there was none */
+    uint64_t seq;   /**< the pool's order at which this value arrived; 0 on a device */
+    bool uncertain; /**< its stamp keeps the author's order, but nobody knows when it was (client/clock.h) */
 } reg;
 
 typedef struct record {

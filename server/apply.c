@@ -177,6 +177,7 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
                            .person = author->person,
                            .device_ms = stamp_ms(set->stamp) + set->skew_ms,
                            .server_ms = pool_now_ms(p),
+                           .uncertain = set->uncertain,
                            .body = buf_span(&body),
                            .bases = span_of(base, sizeof base)};
     lp_err err = body.failed ? err_plain(error, LP_NOMEM) : LP_OK;

@@ -87,6 +87,8 @@ static void put_sets(builder *b, const record *rec, uint32_t count) {
     for (uint32_t i = 0; i < count;) {
         stamp at = b->sorted[i].stamp;
         changes_begin(&b->writer);
+        if (b->sorted[i].uncertain)
+            changes_mark_uncertain(&b->writer);
         for (; i < count && stamp_compare(b->sorted[i].stamp, at) == 0; i++)
             change_put(&b->writer, b->sorted[i].field, b->sorted[i].key, b->sorted[i].value);
         changes_end(&b->writer, rec->kind, &rec->id, at, STAMP_NONE, 0);

@@ -145,17 +145,17 @@ static void print_change(cli *c, const char *kind, const lp_change *change) {
     char author[AUTHOR_BYTES];
     lp_author_name(c->replica, change->author, author, sizeof author);
     if (c->json) {
-        json_print(c->out,
-                   json_pack("{s:o, s:o, s:I, s:o, s:s, s:o}", "field", json_of_text(change->field), "value",
-                             json_of_value(&change->value), "at", (json_int_t)change->at_ms, "by", json_of_text(author),
-                             "state", state_name(change->state), "reason", json_of_text(change->reason)));
+        json_print(c->out, json_pack("{s:o, s:o, s:I, s:b, s:o, s:s, s:o}", "field", json_of_text(change->field),
+                                     "value", json_of_value(&change->value), "at", (json_int_t)change->at_ms,
+                                     "time_uncertain", change->time_uncertain, "by", json_of_text(author), "state",
+                                     state_name(change->state), "reason", json_of_text(change->reason)));
         return;
     }
     char when[TIME_TEXT_BYTES];
     char text[DISPLAY_TEXT_BYTES];
     time_format_local_seconds(change->at_ms, when);
     display_value(&change->value, display_is_time(kind, change->field), c->lang, text, sizeof text);
-    fprintf(c->out, "%s  %s  %s = ", when, author, change->field);
+    fprintf(c->out, "%s%s  %s  %s = ", change->time_uncertain ? "~" : "", when, author, change->field);
     tty_cell(c->out, text, strlen(text), 0, false);
     fprintf(c->out, "  (%s%s%s)\n", state_name(change->state), change->reason ? ": " : "",
             change->reason ? change->reason : "");

@@ -163,6 +163,8 @@ typedef struct lp_change {
     uint32_t author;
     lp_change_state state;
     const char *reason; /**< why it was refused; else NULL */
+    int32_t
+        time_uncertain; /**< 1: at_ms only keeps the order: the author's device did not reach the server before it was restarted */
 } lp_change;
 
 /** History of a record as this device knows it, oldest first: what stands, what it wrote itself, and what it saw replaced.

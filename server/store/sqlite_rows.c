@@ -81,6 +81,7 @@ static bool read_entry(sqlite3_stmt *statement, const lp_id *id, store_history *
     entry_out->server_ms = sqlite3_column_int64(statement, 4);
     entry_out->bases = sql_span(statement, 5);
     entry_out->body = sql_span(statement, 6);
+    entry_out->uncertain = sqlite3_column_int(statement, 7) != 0;
     return true;
 }
 

@@ -146,6 +146,7 @@ static lp_err write_entry(sqlite_store *s, uint64_t rid, span packed, const stor
     sqlite3_bind_int64(statement, 6, entry->server_ms);
     sql_bind(statement, 7, entry->bases);
     sql_bind(statement, 8, entry->body);
+    sqlite3_bind_int(statement, 9, entry->uncertain);
     return sql_run(&s->conn, statement, error);
 }
 

@@ -45,6 +45,7 @@ typedef struct store_history {
     lp_id person;
     int64_t device_ms; /**< the author's raw wall clock, UTC ms */
     int64_t server_ms; /**< when the server committed it, UTC ms */
+    bool uncertain;    /**< nobody knows when it was: the stamp keeps the author's order, no more */
     span body;         /**< change.h field/value pairs */
     span bases;        /**< 12 bytes: the base of all of them */
 } store_history;

@@ -487,6 +487,7 @@ static bool is_whole(void *ctx, const store_history *entry) {
     assert_true(id_equal(&entry->person, &sent->person));
     assert_int_equal(entry->device_ms, sent->device_ms);
     assert_int_equal(entry->server_ms, sent->server_ms);
+    assert_int_equal(entry->uncertain, sent->uncertain);
     assert_true(span_equal(entry->bases, sent->bases));
     assert_true(span_equal(entry->body, sent->body));
     return true;
@@ -499,6 +500,7 @@ static void history_comes_back_whole_oldest_stamp_first(void **state) {
     store_history first = kit_entry(1, 2, take(f, 1), "1");
     store_history second = kit_entry(1, 2, take(f, 1), "2");
     store_history other = kit_entry(2, 1, take(f, 1), "x");
+    third.uncertain = true;
     append(f, &third);
     append(f, &first);
     append(f, &second);

@@ -35,6 +35,8 @@ static bool copy(span raw, buf *out, record *rec) {
         }
         ok = !set.fields.failed;
         must(!ok || count == set.field_count);
+        if (set.uncertain)
+            changes_mark_uncertain(&w);
         changes_end(&w, set.kind, &set.id, set.stamp, set.base, set.skew_ms);
     }
     ok = ok && !r.sets.failed;

@@ -47,6 +47,7 @@ static void draw(prop *p, drawn *d) {
             r->base = draw_stamp(p);
         else if (alike && prop_chance(p, 20))
             r->seq = prop_number(p);
+        r->uncertain = alike ? r->uncertain : prop_chance(p, 30);
         r->field = prop_chance(p, 70) ? 1 + i : 1 + (uint32_t)prop_below(p, FIELD_NUMBER_MAX);
         r->key = prop_chance(p, 30) ? draw_span(p, &d->bytes, true) : (span){0};
         r->value = draw_span(p, &d->bytes, false);
@@ -181,12 +182,16 @@ static void change_sets_come_back_as_they_went(void **state) {
         lp_id ids[REGS_MAX];
         int64_t skews[REGS_MAX];
         stamp bases[REGS_MAX];
+        bool uncertain[REGS_MAX];
         for (uint32_t j = 0; j < d.count; j++) { /* set j holds change j, twice */
             ids[j] = prop_id(&p);
             skews[j] = prop_between(&p, -STAMP_MS_MAX, STAMP_MS_MAX);
             bases[j] = j && prop_chance(&p, 30) ? d.regs[prop_below(&p, j)].stamp : d.regs[j].base;
             buf packed = {0};
+            uncertain[j] = prop_chance(&p, 20);
             changes_begin(&w);
+            if (uncertain[j])
+                changes_mark_uncertain(&w);
             change_put(&w, d.regs[j].field, d.regs[j].key, d.regs[j].value);
             change_pack(&packed, d.regs[j].field, d.regs[j].key, d.regs[j].value);
             change_put_packed(&w, buf_span(&packed), 1);
@@ -204,6 +209,7 @@ static void change_sets_come_back_as_they_went(void **state) {
         for (uint32_t j = 0; changes_next(&r, &set); j++) {
             assert_true(id_equal(&set.id, &ids[j]) && set.kind == 1 + j && set.field_count == 2);
             assert_true(prop_holds(&p, set.skew_ms == skews[j], "the set's own skew"));
+            assert_true(prop_holds(&p, set.uncertain == uncertain[j], "its certainty"));
             assert_true(prop_holds(&p, stamp_compare(set.stamp, d.regs[j].stamp) == 0, "its stamp"));
             assert_true(prop_holds(&p, stamp_compare(set.base, bases[j]) == 0, "its base"));
             reg change;

@@ -116,6 +116,7 @@ typedef struct world_device {
     lp_err done;        /**< result of the last CLIENT_DONE */
     uint32_t done_count;
     uint32_t clock_answers; /**< MSG_CLOCK that arrived */
+    int64_t corrections;    /**< as of the last look: how often it gave new stamps */
 } world_device;
 
 typedef struct world_record {

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "client/clock.h"
 #include "client/fields.h"
 #include "client/layers.h"
 #include "client/txn.h"
@@ -97,6 +98,13 @@ static void enter_draft(world *w, const draft *dr) {
 }
 
 void world_look(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    int64_t corrections = replica_meta_int(d->replica, "clock.corrections", 0);
+    if (corrections != d->corrections) {
+        d->corrections = corrections;
+        world_look_again(w, who);
+        return;
+    }
     for (uint32_t i = 0; i < w->typed_count; i++) {
         world_typed *t = &w->typed[i];
         if (t->device != who || !t->watched || t->may_refuse)
@@ -214,8 +222,11 @@ void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field
     if (replica_begin(r, &error))
         return;
     lp_err err = layers_open(r, rec->kind, &rec->id, &l, &error);
+    stamp at;
     if (!err)
-        err = layers_write(r, &l, &change, 1, hlc_next(&r->clock, replica_now_ms(r)), &changed, &error);
+        err = clock_stamp(r, r->seen, &at, &error);
+    if (!err)
+        err = layers_write(r, &l, &change, 1, at, &changed, &error);
     layers_close(&l);
     r->touched = true;
     if (!err)

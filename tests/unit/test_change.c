@@ -46,6 +46,9 @@ static void a_list_that_breaks_the_form_is_refused(void **state) {
         SPAN_LITERAL("\x91\x90"),
         SPAN_LITERAL("\x92\xc0\x90"),
         SPAN_LITERAL("\x92\x90\xc0"),
+        SPAN_LITERAL("\x93\x90\x90\xc0"),                                    /* uncertain what */
+        SPAN_LITERAL("\x93\x92" STAMP "\x00\x90\x91\x00"),                   /* no stamp is uncertain */
+        SPAN_LITERAL("\x93\x92" STAMP "\x00\x90\x91\x02"),                   /* nor one that is not there */
         SPAN_LITERAL("\x92\x91" STAMP "\x90"),                               /* a stamp without skew */
         SPAN_LITERAL("\x92\x92\xc0\x01\x90"),                                /* no room for that many stamps */
         SPAN_LITERAL("\x92\x92\xc4\x0bsssssssssss\x00\x91\xaciiiiiiiiiiii"), /* 11 bytes */
@@ -79,8 +82,8 @@ static void what_a_newer_peer_appends_is_passed_over(void **state) {
     uint32_t changes;
     assert_int_equal(read_all(SPAN_LITERAL("\x92\x90\x90"), &changes), LP_OK);
     span newer =
-        SPAN_LITERAL("\x93\x92" STAMP "\x00\x92\x97\xcd\x80\x00" ID "\x01\x01\x92\xcd\x80\x00\x91\xc0\xc0\x81\x01\x02"
-                     "\x95\x01" ID "\x01\x00\x92\x92\x02\xa1k\x03\xc0");
+        SPAN_LITERAL("\x94\x92" STAMP "\x00\x92\x97\xcd\x80\x00" ID "\x01\x01\x92\xcd\x80\x00\x91\xc0\xc0\x81\x01\x02"
+                     "\x95\x01" ID "\x01\x00\x92\x92\x02\xa1k\x03\x90\xc0");
     assert_int_equal(read_all(newer, &changes), LP_OK);
     assert_int_equal(changes, 2);
 }
@@ -157,6 +160,42 @@ static void a_stamp_seen_as_base_first_keeps_its_skew(void **state) {
     buf_fini(&raw);
 }
 
+static void what_is_uncertain_stays_so_and_costs_others_nothing(void **state) {
+    (void)state;
+    changes_writer w;
+    changes_reader r;
+    change_set set;
+    reg change;
+    lp_id id = {{1}};
+    buf raw = {0};
+    static const bool marked[] = {false, true, true, false};
+    static const uint64_t times[] = {10, 10, 20, 20};
+    changes_init(&w);
+    for (int i = 0; i < 4; i++) {
+        changes_begin(&w);
+        if (marked[i])
+            changes_mark_uncertain(&w);
+        change_put(&w, LEAD_COMPANY, (span){0}, WIRE_NIL_SPAN);
+        changes_end(&w, KIND_LEAD, &id, (stamp){times[i], 17}, (stamp){times[i] - 1, 17}, 0);
+    }
+    assert_int_equal(changes_finish(&w, &raw, NULL), LP_OK);
+    assert_int_equal(changes_open(&r, buf_span(&raw), NULL), LP_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_true(changes_next(&r, &set) && change_next(&set, &change));
+        assert_int_equal(set.uncertain, marked[i]);
+        assert_int_equal(change.uncertain, marked[i]);
+        assert_int_equal(set.stamp.time, times[i]);
+    }
+    changes_close(&r);
+    buf_clear(&raw);
+    changes_reset(&w);
+    put_one(&w, 10, 0, 0);
+    assert_int_equal(changes_finish(&w, &raw, NULL), LP_OK);
+    assert_int_equal(raw.data[0], 0x92);
+    changes_fini(&w);
+    buf_fini(&raw);
+}
+
 static void a_set_without_fields_is_not_written(void **state) {
     (void)state;
     changes_writer w;
@@ -173,13 +212,14 @@ static void a_set_without_fields_is_not_written(void **state) {
 
 static void want_of_memory_is_reported_at_the_end(void **state) {
     (void)state;
-    for (int which = 0; which < 4; which++) {
+    for (int which = 0; which < 5; which++) {
         changes_writer w;
         buf raw = {0};
         changes_init(&w);
-        buf *failing[] = {&w.stamps, &w.sets, &w.fields, &raw};
+        buf *failing[] = {&w.stamps, &w.sets, &w.fields, &w.uncertain, &raw};
         lp_id id = {{1}};
         changes_begin(&w);
+        changes_mark_uncertain(&w);
         buf_reserve(failing[which], SIZE_MAX);
         change_put(&w, 1, (span){0}, WIRE_NIL_SPAN);
         changes_end(&w, KIND_LEAD, &id, (stamp){1, 1}, STAMP_NONE, 0);
@@ -197,6 +237,7 @@ int main(void) {
         cmocka_unit_test(a_mebibyte_of_nils_costs_no_memory),
         cmocka_unit_test(stamps_used_again_are_listed_once),
         cmocka_unit_test(a_stamp_seen_as_base_first_keeps_its_skew),
+        cmocka_unit_test(what_is_uncertain_stays_so_and_costs_others_nothing),
         cmocka_unit_test(a_set_without_fields_is_not_written),
         cmocka_unit_test(want_of_memory_is_reported_at_the_end),
     };

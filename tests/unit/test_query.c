@@ -204,7 +204,8 @@ static void put_pairs(const char *sql, const lp_id *id, int64_t ms, uint32_t aut
 }
 
 static void put_outbox(const lp_id *id, int64_t ms, uint32_t field, const char *text) {
-    put_pairs("INSERT INTO outbox(rid, stamp, base, skew_ms, made_ms, count, body) VALUES(?1, ?2, x'', 0, 0, 1, ?3)",
+    put_pairs("INSERT INTO outbox(rid, stamp, base, seen, made_ms, boot, boot_ms, count, body) "
+              "VALUES(?1, ?2, x'', 0, 0, 1, 0, 1, ?3)",
               id, ms, AUTHOR_HERE, field, text);
 }
 

@@ -93,7 +93,7 @@ static void damage_is_reported_and_leaves_nothing(void **state) {
         {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL(RUN("\x00"))},                /* an empty run */
         {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL(RUN("\x02"))},                /* a run too long */
         {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL(RUN("\x01") RUN("\x01"))},    /* a run too many */
-        {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL("\x01ssssssssssss\x01\x02")}, /* no such flag */
+        {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL("\x01ssssssssssss\x01\x04")}, /* no such flag */
         {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL("\x01ssssssssssss\x01\x01"
                                                  "bb")}, /* half a base */
         {SPAN_LITERAL("\x02\xa1x"), SPAN_LITERAL("\x01ssssssssssss\x01")},

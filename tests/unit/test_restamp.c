@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/outbox.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
@@ -26,7 +27,9 @@ static void freeze_and_settle(rig *r, uint64_t number, bool settle) {
 
 static void restamp(rig *r, uint64_t high, int64_t delta_ms) {
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
-    assert_int_equal(outbox_restamp(r->replica, high, delta_ms, r->now_ms + delta_ms, NULL), LP_OK);
+    clock_sample said = {r->now_ms, r->now_ms + delta_ms, 0};
+    assert_int_equal(clock_contact(r->replica, &said, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r->replica, high, RESTAMP_ESTIMATE, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
 }
 
@@ -97,7 +100,7 @@ static void what_the_server_holds_stays_and_nothing_moves_below_it(void **state)
     lp_id one = rig_make_lead(&r, "held, no verdict yet");
     freeze_and_settle(&r, 1, false);
     lp_id two = rig_make_lead(&r, "later");
-    restamp(&r, 1, -HOUR_MS);
+    restamp(&r, 1, -1500);
     assert_true(rig_get(&r, &one, "full_name", &held, NULL));
     assert_true(rig_get(&r, &two, "full_name", &later, NULL));
     assert_int_equal(stamp_ms(held), RIG_START_MS);
@@ -113,15 +116,68 @@ static void no_stamp_is_given_twice_after_the_clock_went_back(void **state) {
     lp_id one = rig_make_lead(&r, "judged");
     freeze_and_settle(&r, 1, true);
     assert_true(rig_get(&r, &one, "full_name", &judged, NULL));
-    restamp(&r, 1, -HOUR_MS);
-    r.now_ms -= HOUR_MS;
+    restamp(&r, 1, -1500);
     rig_reopen(&r);
     lp_id two = rig_make_lead(&r, "next");
     assert_true(rig_get(&r, &two, "full_name", &next, NULL));
     assert_true(stamp_compare(judged, next) < 0);
-    restamp(&r, 1, -HOUR_MS);
+    restamp(&r, 1, -1500);
     assert_true(rig_get(&r, &two, "full_name", &next, NULL));
     assert_true(stamp_compare(judged, next) < 0);
+    rig_close(&r);
+}
+
+/* The server's clock was an hour ahead and took what was stamped so. */
+static void what_is_far_ahead_is_followed_on_its_record_only(void **state) {
+    rig r;
+    stamp ahead, same, other;
+    (void)state;
+    rig_open(&r, true);
+    lp_id one = rig_make_lead(&r, "taken an hour ahead");
+    freeze_and_settle(&r, 1, true);
+    assert_true(rig_get(&r, &one, "full_name", &ahead, NULL));
+    restamp(&r, 1, -HOUR_MS);
+    lp_id two = rig_make_lead(&r, "on time");
+    rig_set(&r, &one, "full_name", "later");
+    lp_id three = rig_make_lead(&r, "on time too");
+    for (int round = 0; round < 2; round++) {
+        assert_true(rig_get(&r, &one, "full_name", &same, NULL));
+        assert_true(stamp_compare(ahead, same) < 0);
+        assert_true(rig_get(&r, &two, "full_name", &other, NULL));
+        assert_int_equal(stamp_ms(other), RIG_START_MS - HOUR_MS);
+        assert_true(rig_get(&r, &three, "full_name", &other, NULL));
+        assert_int_equal(stamp_ms(other), RIG_START_MS - HOUR_MS);
+        restamp(&r, 1, -HOUR_MS);
+    }
+    rig_close(&r);
+}
+
+/* The pool was repaired: nothing of it is ahead any more, and the server says that the change is. */
+static void a_server_that_finds_a_stamp_ahead_gets_one_that_is_not(void **state) {
+    rig r;
+    stamp at;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    rig_pull(&r, &id, LEAD_NOTES, "of 2036", (stamp){(uint64_t)(RIG_START_MS + 80000 * INT64_C(3600000)) << 16, 99});
+    rig_set(&r, &id, "notes", "built on it");
+    assert_true(rig_get(&r, &id, "notes", &at, NULL));
+    assert_int_equal(stamp_ms(at), RIG_START_MS + 80000 * INT64_C(3600000));
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_AHEAD, NULL), LP_OK);
+    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM outbox WHERE base = zeroblob(12)"), 1);
+    freeze_and_settle(&r, 1, false);
+    buf bytes = {0};
+    uint64_t count;
+    changes_reader reader;
+    change_set set;
+    assert_int_equal(outbox_encode(r.replica, 1, &bytes, &count, NULL), LP_OK);
+    assert_int_equal(changes_open(&reader, buf_span(&bytes), NULL), LP_OK);
+    assert_true(changes_next(&reader, &set));
+    assert_int_equal(stamp_ms(set.stamp), RIG_START_MS);
+    changes_close(&reader);
+    buf_fini(&bytes);
     rig_close(&r);
 }
 
@@ -188,6 +244,8 @@ int main(void) {
         cmocka_unit_test(bases_follow_what_they_name),
         cmocka_unit_test(what_the_server_holds_stays_and_nothing_moves_below_it),
         cmocka_unit_test(no_stamp_is_given_twice_after_the_clock_went_back),
+        cmocka_unit_test(what_is_far_ahead_is_followed_on_its_record_only),
+        cmocka_unit_test(a_server_that_finds_a_stamp_ahead_gets_one_that_is_not),
         cmocka_unit_test(stamps_in_the_future_come_back_to_the_present),
         cmocka_unit_test(the_raw_wall_clock_is_remembered),
         cmocka_unit_test(a_value_that_falls_behind_the_servers_is_past),
