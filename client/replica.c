@@ -116,9 +116,10 @@ static int64_t pragma_int(replica *r, const char *sql) {
 static lp_err migrate(replica *r, bool create, lp_error *error) {
     int64_t application = pragma_int(r, "PRAGMA application_id");
     int64_t version = pragma_int(r, "PRAGMA user_version");
-    if (application < 0 || version < 0)
+    int64_t tables = application || version ? 1 : pragma_int(r, "SELECT count(*) FROM sqlite_schema");
+    if (application < 0 || version < 0 || tables < 0)
         return replica_sql_error(r, "open the replica", error);
-    bool empty = application == 0 && version == 0 && pragma_int(r, "SELECT count(*) FROM sqlite_schema") == 0;
+    bool empty = tables == 0;
     if (!empty && application != APPLICATION_ID)
         return err_set(error, LP_CORRUPT, "the file is not a leadpool replica; give another --replica");
     if (version > SCHEMA_VERSION)
@@ -241,7 +242,11 @@ lp_err replica_identify(replica *r, lp_error *error) {
     }
     if (err)
         goto out;
-    r->clock.author = (uint32_t)replica_meta_int(r, "device.number", 0);
+    int64_t number;
+    err = replica_meta_read_int(r, "device.number", 0, &number, error);
+    if (err)
+        goto out;
+    r->clock.author = (uint32_t)number;
     if (!id_from_span(buf_span(&pool), &r->pool) || !id_from_span(buf_span(&staff), &r->person) || !r->clock.author) {
         err = err_set(error, LP_CORRUPT, "the replica does not say whose it is; keep the file and join again");
         goto out;

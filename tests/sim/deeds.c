@@ -84,21 +84,29 @@ static void sync_with_wrong_clock(pair *p) {
         pair_sync(p, 0);
 }
 
+/* The clock of the device is set back: what is saved from now on is still later than what was saved before. */
+static void save_with_clock_set_back(pair *p) {
+    p->devices[0].off_ms = -3600000;
+    save(p);
+    if (lives(p, 0))
+        pair_set(p, 0, "company", (uint32_t[]){0, 1}, 2);
+}
+
 /* Closing writes the log back into the file. */
 static void restart_device(pair *p) {
     lp_error error;
     save_and_sync(p);
     pair_close_device(p, 0);
-    if (lives(p, 0))
-        pair_open_device(p, 0, &error);
+    lp_err err = lives(p, 0) ? pair_open_device(p, 0, &error) : LP_OK;
+    p->refusal = err ? err : p->refusal;
 }
 
 static void restart_server(pair *p) {
     lp_error error;
     pair_sync(p, 0);
     pair_close_server(p);
-    if (!vfs_is_off(p->disk))
-        pair_open_server(p, &error);
+    lp_err err = vfs_is_off(p->disk) ? LP_OK : pair_open_server(p, &error);
+    p->refusal = err ? err : p->refusal;
 }
 
 const deed deeds[] = {
@@ -106,6 +114,7 @@ const deed deeds[] = {
     {"push", much_to_say, sync_first, 0},
     {"pull", much_to_read, sync_first, 0},
     {"clock correction", much_to_say, sync_with_wrong_clock, 0},
+    {"clock set back", much_to_read, save_with_clock_set_back, 0},
     {"device restart", much_to_read, restart_device, 0},
     {"second device", much_to_say, sync_second, 1},
     {"server commit", much_to_say, sync_first, 2},

@@ -14,6 +14,7 @@
 #include "proto/message.h"
 #include "proto/wire.h"
 #include "server/auth.h"
+#include "server/store/sqlite.h"
 
 #define ROUNDS_MAX 400
 
@@ -168,6 +169,7 @@ void pair_again(pair *p) {
     p->values = p->kept.values;
     p->lead_count = p->kept.lead_count;
     p->devices[0].off_ms = p->devices[1].off_ms = 0;
+    p->refusal = LP_OK;
     open_all(p);
 }
 
@@ -180,6 +182,8 @@ static void on_done(void *ctx, job *j) {
 
 static void run_job(pair *p, job *j) {
     bool done = false;
+    if (p->cold)
+        sqlite3_db_release_memory(((sqlite_store *)p->store)->conn.db);
     j->done = on_done;
     j->ctx = &done;
     committer_run(p->committer, j);
@@ -313,9 +317,15 @@ static void connect(pair_device *d) {
     client_do(d, &event);
 }
 
+static void cool(pair_device *d) {
+    if (d->pair->cold)
+        sqlite3_db_release_memory(d->replica->db);
+}
+
 static void client_do(pair_device *d, const client_event *event) {
     client_actions actions = {.count = 0};
     bool dial = false;
+    cool(d);
     client_step(d->session, event, &actions);
     for (uint32_t i = 0; i < actions.count; i++) {
         client_action *a = &actions.list[i];
@@ -338,6 +348,8 @@ static void client_do(pair_device *d, const client_event *event) {
 static void server_do(pair *p, const session_event *event) {
     session_actions actions;
     bool close = false;
+    if (p->cold)
+        sqlite3_db_release_memory(((sqlite_reader *)p->reader)->conn.db);
     session_step(p->line, p->reader, event, &actions);
     for (uint32_t i = 0; i < actions.count; i++) {
         session_action *a = &actions.list[i];
@@ -423,14 +435,21 @@ static lp_err put(lp_txn *t, const lp_id *id, const char *field, const char *tex
     return txn_set(t, id, field, &value, error);
 }
 
+static void tell(pair *p, pair_save *save) {
+    save->told = true;
+    pair_look(p, save);
+}
+
 /* An error is a sentence, whatever the disk does. */
 static lp_err finish(pair *p, lp_txn *t, lp_err err, lp_error *error) {
     if (!err)
         err = txn_commit(t, error);
     txn_free(t);
     pair_expect(p, !err || error->message[0], "error %d says nothing", err);
+    pair_expect(p, !err || error->code == err, "error %d says that it is error %d", err, error->code);
+    p->refusal = err ? err : p->refusal;
     for (uint32_t i = p->save_count; !err && i-- > 0 && p->saves[i].group == p->groups;)
-        p->saves[i].told = true;
+        tell(p, &p->saves[i]);
     p->groups++;
     p->now_ms++;
     return err;
@@ -442,6 +461,7 @@ uint32_t pair_make_lead(pair *p, uint32_t who, lp_err *err_out) {
     lp_id id = {{0}};
     uint32_t at = p->lead_count++;
     assert_true(at < sizeof p->leads / sizeof p->leads[0]);
+    cool(&p->devices[who]);
     lp_err err = txn_new(p->devices[who].replica, NULL, &t, &error);
     assert_int_equal(err, LP_OK);
     err = txn_create(t, "lead", NULL, &id, &error);
@@ -457,6 +477,7 @@ uint32_t pair_make_lead(pair *p, uint32_t who, lp_err *err_out) {
 lp_err pair_set(pair *p, uint32_t who, const char *field, const uint32_t *leads, uint32_t count) {
     lp_error error = {.message = ""};
     lp_txn *t = NULL;
+    cool(&p->devices[who]);
     lp_err err = txn_new(p->devices[who].replica, NULL, &t, &error);
     assert_int_equal(err, LP_OK);
     for (uint32_t i = 0; !err && i < count; i++)

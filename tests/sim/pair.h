@@ -79,6 +79,8 @@ typedef struct pair {
         int64_t now_ms;
         uint32_t save_count, groups, values, lead_count;
     } kept;
+    bool cold;        /**< nobody keeps pages in memory from one step to the next: each reads its disk */
+    lp_err refusal;   /**< why the last save or start failed that did */
     const char *deed; /**< printed if something does not hold */
     uint64_t at;
 } pair;
@@ -109,6 +111,8 @@ lp_err pair_sync(pair *p, uint32_t who);
 lp_err pair_join(pair *p, uint32_t who, lp_error *error);
 
 /* Checks. */
+/** What was saved just now is what its author sees (I3). A disk that cannot be read is no failure. */
+void pair_look(const pair *p, const pair_save *save);
 void pair_audit(pair *p, uint32_t who);
 void pair_settle(pair *p);
 int64_t pair_count(const pair *p, sqlite3 *db, const char *sql);

@@ -69,13 +69,17 @@ static void audit_tables(const pair *p, uint32_t who, sqlite3 *db) {
         pair_expect(p, pair_count(p, db, nothing[i]) == 0, "device %u: %s", who, nothing[i]);
 }
 
-/* Invariant (3) of replica.h, for what matters: the stamps made here. */
+/* Invariant (3) of replica.h, for what matters: the stamps made here. They are in the order of the queue. */
 static void audit_clock(const pair *p, uint32_t who, sqlite3 *db) {
     sqlite3_stmt *s = NULL;
     int64_t clock = pair_count(p, db, "SELECT coalesce((SELECT value FROM meta WHERE key = 'clock.last'), 0)");
-    pair_expect(p, sqlite3_prepare_v2(db, "SELECT stamp FROM outbox", -1, &s, NULL) == SQLITE_OK, "no outbox");
+    pair_expect(p, sqlite3_prepare_v2(db, "SELECT stamp FROM outbox ORDER BY oseq", -1, &s, NULL) == SQLITE_OK,
+                "no outbox");
+    stamp last = STAMP_NONE;
     while (sqlite3_step(s) == SQLITE_ROW) {
         stamp at = stamp_unpack(sqlite3_column_blob(s, 0));
+        pair_expect(p, stamp_compare(at, last) >= 0, "device %u: its queue is not in the order of its stamps", who);
+        last = at;
         pair_expect(p, at.time <= (uint64_t)clock, "device %u: its clock is behind its own stamps", who);
     }
     sqlite3_finalize(s);
@@ -96,6 +100,12 @@ static void audit_saves(const pair *p, uint32_t who, sqlite3 *db, sqlite3 *truth
         bool before = holds(p, db, IN_RECORD, first->text) || holds(p, db, IN_PAST, first->text);
         pair_expect(p, (shown || past) == before, "device %u: %s without the rest of its transaction", who, s->text);
     }
+}
+
+void pair_look(const pair *p, const pair_save *save) {
+    sqlite3 *db = p->devices[save->who].replica->db;
+    pair_expect(p, holds(p, db, IN_RECORD, save->text), "device %u: %s was saved and is not shown (I3)", save->who,
+                save->text);
 }
 
 void pair_audit(pair *p, uint32_t who) {
