@@ -261,7 +261,7 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     bool absorbed = false;
     uint32_t why = author->review;
     if (!err)
-        err = erase_absorbs(p, set, rec.kind, &absorbed, error);
+        err = erase_absorbs(p, set, &rec, &absorbed, error);
     if (!err && !absorbed && why) {
         err = review_put(p, author, set, (review_reason)why, error);
         give_verdict(verdicts, index, -1, VERDICT_RECEIVED, "");

@@ -255,12 +255,14 @@ static bool names_followed(const change_set *set, lp_id *followed_out) {
     return false;
 }
 
-lp_err erase_absorbs(pool *p, const change_set *set, uint32_t kind, bool *absorbed_out, lp_error *error) {
+lp_err erase_absorbs(pool *p, const change_set *set, const record *rec, bool *absorbed_out, lp_error *error) {
     lp_id followed;
-    *absorbed_out = kind == KIND_ERASED;
+    uint32_t kind;
+    *absorbed_out = rec->kind == KIND_ERASED;
     if (*absorbed_out || !names_followed(set, &followed))
         return LP_OK;
     lp_err err = kind_of(p, &followed, &kind, error);
     *absorbed_out = !err && kind == KIND_ERASED;
-    return *absorbed_out ? erase_one(p, &set->id, error) : err;
+    bool made = *absorbed_out && rec->count == 0;
+    return made ? erase_one(p, &set->id, error) : err;
 }

@@ -23,7 +23,8 @@ lp_err erase_lead(pool *p, const lp_id *lead, uint32_t *count_out, lp_error *err
 /** Erases what the ledger names and the store still holds: after a restore. */
 lp_err erase_replay(pool *p, uint32_t *count_out, lp_error *error);
 
-/** True if a change set has to be dropped: its record (as loaded: its kind) was erased, or follows one that was; then it is erased too. */
-lp_err erase_absorbs(pool *p, const change_set *set, uint32_t kind, bool *absorbed_out, lp_error *error);
+/** True if a change set has to be dropped: its record (`rec`, as loaded) was erased, or the set says it follows one that was. A record that is
+ *  new with the set is erased along; one that stands stays as it is, or anybody could have it erased. */
+lp_err erase_absorbs(pool *p, const change_set *set, const record *rec, bool *absorbed_out, lp_error *error);
 
 #endif

@@ -1,0 +1,111 @@
+/* test_erase.c - what a device can and cannot bring about with a lead that was erased. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "proto/schema.h"
+#include "server/erase.h"
+#include "server/ledger.h"
+#include "tests/sim/hand.h"
+
+static const lp_id gone = {{0xee}};
+
+/* Nothing is written down: the ledger's part has tests of its own. */
+static lp_err forget(void *ctx, ledger_kind which, span line, lp_error *error) {
+    (void)ctx;
+    (void)which;
+    (void)line;
+    (void)error;
+    return LP_OK;
+}
+
+/* A world in which the lead `gone` was there and is erased. */
+static void open_erased(hand *h) {
+    static const ledger notes = {.append = forget};
+    uint32_t count;
+    hand_open(h, 1);
+    hand_greet(h, 9);
+    lp_id own = h->record;
+    h->record = gone;
+    hand_push_text(h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(h, MSG_SYNCED);
+    pool *p = &h->world->pool;
+    p->ledger = &notes;
+    assert_int_equal(p->store->ops->begin(p->store, NULL), LP_OK);
+    assert_int_equal(erase_lead(p, &gone, &count, NULL), LP_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(pool_save_digests(p, NULL), LP_OK);
+    assert_int_equal(p->store->ops->commit(p->store, NULL), LP_OK);
+    p->ledger = NULL;
+    h->record = own;
+}
+
+static uint32_t kind_of(hand *h, const lp_id *id) {
+    store_row row;
+    store_reader *r = h->world->reader;
+    assert_int_equal(r->ops->snapshot(r, NULL), LP_OK);
+    lp_err err = r->ops->read(r, id, &row, NULL);
+    r->ops->snapshot_end(r);
+    return err ? 0 : row.kind;
+}
+
+/* Pushes a touch that says it belongs to the erased lead. */
+static void push_touch_of_erased(hand *h, uint64_t batch) {
+    buf value = {0};
+    wire_put_bytes(&value, id_span(&gone));
+    h->kind = KIND_TOUCH;
+    hand_begin(h);
+    change_put(&h->writer, TOUCH_LEAD, (span){0}, buf_span(&value));
+    hand_put_text(h, TOUCH_TEXT, "called");
+    hand_push(h, batch);
+    buf_fini(&value);
+    hand_expect(h, MSG_SYNCED);
+    assert_int_equal(h->verdict_count, 0); /* acknowledged */
+}
+
+static void late_changes_are_acknowledged_and_dropped(void **state) {
+    hand h;
+    (void)state;
+    open_erased(&h);
+    h.record = gone;
+    hand_push_text(&h, 2, LEAD_COMPANY, "Acme again");
+    hand_expect(&h, MSG_SYNCED);
+    assert_int_equal(h.verdict_count, 0);
+    assert_int_equal(kind_of(&h, &gone), KIND_ERASED);
+    assert_false(hand_pool_has(&h, LEAD_COMPANY));
+    assert_int_equal(hand_history(&h), 0);
+    hand_close(&h);
+}
+
+static void what_is_new_and_follows_it_is_erased_along(void **state) {
+    hand h;
+    (void)state;
+    open_erased(&h);
+    push_touch_of_erased(&h, 2);
+    assert_int_equal(kind_of(&h, &h.record), KIND_ERASED);
+    assert_int_equal(hand_history(&h), 0);
+    hand_close(&h);
+}
+
+static void nothing_that_stands_is_erased_by_pointing_it_there(void **state) {
+    hand h;
+    (void)state;
+    open_erased(&h);
+    hand_push_text(&h, 2, LEAD_COMPANY, "Globe"); /* a lead of somebody's */
+    hand_expect(&h, MSG_SYNCED);
+    push_touch_of_erased(&h, 3); /* under that lead's id */
+    assert_int_equal(kind_of(&h, &h.record), KIND_LEAD);
+    assert_true(hand_pool_has(&h, LEAD_COMPANY));
+    hand_close(&h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(late_changes_are_acknowledged_and_dropped),
+        cmocka_unit_test(what_is_new_and_follows_it_is_erased_along),
+        cmocka_unit_test(nothing_that_stands_is_erased_by_pointing_it_there),
+    };
+    return cmocka_run_group_tests_name("integration_erase", tests, NULL, NULL);
+}
