@@ -190,3 +190,11 @@ void message_hello_signed(const message *hello, span binding, buf *out) {
     wire_put_u64(out, hello->batch);
     wire_put_i64(out, hello->now_ms);
 }
+
+void message_rejoin_signed(const message *rejoin, span binding, buf *out) {
+    wire_put_text(out, SPAN_LITERAL("leadpool rejoin 1"));
+    wire_put_bytes(out, binding);
+    wire_put_u64(out, rejoin->device);
+    wire_put_bytes(out, rejoin->public_key);
+    wire_put_bytes(out, rejoin->install);
+}

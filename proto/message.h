@@ -30,11 +30,12 @@ enum message_number {
  * `number` says which members mean something; the others are zero. */
 typedef struct message {
     uint32_t number;
-    uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms;
+    uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms, kept_seq, seq,
+        taken;
     int64_t now_ms;
     bool more, anew;
     span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,
-        scopes;
+        scopes, seal_key, pass, forks, entries;
     span changes, hash, cursors, verdicts, pages, reason, verb, arguments, result;
 } message;
 
@@ -51,5 +52,8 @@ lp_err message_decode_scanned(span bytes, message *message_out, lp_error *error)
 
 /** The bytes a device signs in its hello: "leadpool hello 1", channel binding, device, install, batch, now_ms. */
 void message_hello_signed(const message *hello, span binding, buf *out);
+
+/** The bytes a device signs with its old key to become another: "leadpool rejoin 1", channel binding, device, new key, new install. */
+void message_rejoin_signed(const message *rejoin, span binding, buf *out);
 
 #endif

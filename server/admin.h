@@ -13,7 +13,7 @@ int admin_main(int argc, char **argv);
 
 /** What the command line said. Texts are borrowed from argv. */
 typedef struct admin_args {
-    const char *data, *name, *staff, *role, *address, *to, *config_path, *lead, *accept, *reject, *device, *days;
+    const char *data, *name, *staff, *role, *address, *to, *from, *config_path, *lead, *accept, *reject, *device, *days;
     bool json, help;
     char *const *argv; /**< everything after the command, for `serve` to find config flags in */
     int argc;
@@ -33,6 +33,7 @@ lp_err admin_serve(const admin_args *args, lp_error *error);
 lp_err admin_invite(const admin_args *args, lp_error *error);
 lp_err admin_status(const admin_args *args, lp_error *error);
 lp_err admin_backup(const admin_args *args, lp_error *error);
+lp_err admin_restore(const admin_args *args, lp_error *error);
 lp_err admin_verify(const admin_args *args, lp_error *error);
 lp_err admin_erase(const admin_args *args, lp_error *error);
 lp_err admin_revoke(const admin_args *args, lp_error *error);

@@ -6,6 +6,7 @@
 
 #include "proto/err.h"
 #include "proto/merge.h"
+#include "server/auth.h"
 #include "server/conflicts.h"
 #include "server/erase.h"
 #include "server/review.h"
@@ -161,6 +162,49 @@ static lp_err merge(pool *p, plan *pl, record *rec, scope_class scope, uint64_t 
     return LP_OK;
 }
 
+/* ---- changes that are offered again (reoffer.h) ---- */
+
+typedef struct known_walk {
+    const change_set *set;
+    plan *plan;
+    bool *known; /* beside plan->fresh */
+} known_walk;
+
+static bool note_known(void *ctx, const store_history *entry) {
+    known_walk *walk = ctx;
+    if (stamp_compare(entry->stamp, walk->set->stamp) != 0)
+        return true;
+    wire_reader from = wire_open(entry->body);
+    reg change;
+    while (from.at < from.end && change_unpack(&from, &change))
+        for (uint32_t i = 0; i < walk->plan->count; i++) {
+            const reg *fresh = &walk->plan->fresh[i];
+            walk->known[i] |= fresh->field == change.field && span_equal(fresh->key, change.key) &&
+                              span_equal(fresh->value, change.value);
+        }
+    return true;
+}
+
+/* Takes out of the plan the losers that history has, be it in a set with other changes than these. */
+static lp_err forget_known(pool *p, const change_set *set, plan *pl, lp_error *error) {
+    if (pl->count == pl->newer_count)
+        return LP_OK;
+    known_walk walk = {set, pl, calloc(pl->count, sizeof *walk.known)};
+    if (!walk.known)
+        return err_plain(error, LP_NOMEM);
+    lp_err err = p->store->ops->history(p->store, &set->id, note_known, &walk, error);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < pl->count; i++) {
+        if (walk.known[i] && !pl->newer[i])
+            continue;
+        pl->fresh[kept] = pl->fresh[i];
+        pl->newer[kept++] = pl->newer[i];
+    }
+    pl->count = kept;
+    free(walk.known);
+    return err;
+}
+
 /* Stores what a compared plan brings. */
 static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_author *author, record *rec,
                          scope_class scope, apply_verdicts *verdicts, lp_error *error) {
@@ -203,7 +247,7 @@ out:
 
 /* Why all of a set is refused; NULL if it is not. */
 static const char *refusal(const change_set *set, const plan *pl, const apply_author *author, const record *rec) {
-    if (set->stamp.author != author->device)
+    if (set->stamp.author != author->device && !(author->former && auth_wrote(author->former, set->stamp.author)))
         return "the change carries the stamp of another device";
     if (rec->kind != set->kind)
         return "the record is of another kind";
@@ -228,8 +272,12 @@ static int64_t latest_ms(pool *p, const record *rec) {
 
 static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec, plan *pl,
                            apply_verdicts *verdicts, lp_error *error) {
-    if (stamp_ms(set->stamp) > latest_ms(p, rec))
+    bool future = stamp_ms(set->stamp) > latest_ms(p, rec);
+    if (future && !author->reoffer)
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
+    /* Accepted once, when this server's clock was ahead: it is from now at the latest. */
+    if (future)
+        set->stamp.time = hlc_next(&p->clock, pool_now_ms(p)).time;
     size_t mark = verdicts->list.size;
     uint32_t count = verdicts->count;
     lp_err err = read_set(set, index, rec, pl, verdicts, error);
@@ -240,6 +288,8 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
         give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
         return LP_OK;
     }
+    if (!err && author->reoffer)
+        err = forget_known(p, set, pl, error);
     if (err || pl->count == 0)
         return err;
     hlc_observe(&p->clock, set->stamp);

@@ -24,9 +24,12 @@
 
 /** Who speaks. */
 typedef struct apply_author {
-    uint32_t device; /**< every stamp of the set must carry it */
+    uint32_t device; /**< every stamp of the set must carry it, or a number it had before */
     lp_id person;
     uint32_t review; /**< a review_reason: nothing of it is applied, all of it awaits a decision; 0: judge as usual */
+    const struct device *former; /**< who knows its former numbers; NULL: it had none */
+    bool
+        reoffer; /**< the changes may be in the pool already, in other sets than these; nothing is refused for its stamp */
 } apply_author;
 
 /** Verdicts of a batch, gathered: only what was not simply applied. */

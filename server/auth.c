@@ -2,7 +2,8 @@
  *
  *   invite  key SHA-256 of the token   [ staff id, staff name, role, expires ms, device number or 0, public key or empty ]
  *   staff   key name                   [ id, role ]
- *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence, revoked ms ]
+ *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence, revoked ms,
+ *                                      [ former number, ... ] ]
  *   meta    "device.next"              the next device number
  *
  * Staff and devices are also records of scope setup, so that every replica can put a name to a stamp. */
@@ -43,6 +44,10 @@ static bool take_device(span document, uint32_t number, device *d) {
     d->batch = wire_u64(&r);
     d->fence = wire_u64(&r);
     d->revoked_ms = wire_i64(&r);
+    uint32_t former = r.at < r.end ? wire_array(&r) : 0;
+    ok &= former <= DEVICE_FORMER_MAX;
+    for (; ok && d->former_count < former; d->former_count++)
+        d->former[d->former_count] = (uint32_t)wire_u64(&r);
     if (!ok || r.failed || key.size != sizeof d->public_key || install.size != sizeof d->install)
         return false;
     memcpy(d->public_key, key.data, key.size);
@@ -86,7 +91,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     uint8_t key[4];
     buf document = {0};
     device_key(d->number, key);
-    wire_put_array(&document, 9);
+    wire_put_array(&document, 10);
     wire_put_bytes(&document, id_span(&d->staff));
     wire_put_text(&document, span_text(d->staff_name));
     wire_put_text(&document, span_text(d->role));
@@ -96,6 +101,9 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     wire_put_u64(&document, d->batch);
     wire_put_u64(&document, d->fence);
     wire_put_i64(&document, d->revoked_ms);
+    wire_put_array(&document, d->former_count);
+    for (uint32_t i = 0; i < d->former_count; i++)
+        wire_put_u64(&document, d->former[i]);
     return put_document(p, STORE_DEVICE, span_of(key, sizeof key), &document, error);
 }
 
@@ -279,7 +287,8 @@ lp_err auth_invite(pool *p, const char *staff_name, const char *role, uint8_t to
 
 /* ---- joining ---- */
 
-static lp_err next_device_number(pool *p, uint32_t *number_out, lp_error *error) {
+/* The next number, and `count` of them are taken. */
+static lp_err take_numbers(pool *p, uint32_t count, uint32_t *number_out, lp_error *error) {
     span value;
     uint64_t number = DEVICE_NUMBER_MIN;
     lp_err err = p->store->ops->get(p->store, STORE_META, SPAN_LITERAL("device.next"), &value, error);
@@ -288,13 +297,18 @@ static lp_err next_device_number(pool *p, uint32_t *number_out, lp_error *error)
     if (!err) {
         wire_reader r = wire_open(value);
         number = wire_u64(&r);
-        if (r.failed || number < DEVICE_NUMBER_MIN || number >= UINT32_MAX)
+        if (r.failed || number < DEVICE_NUMBER_MIN || number >= UINT32_MAX - count)
             return err_set(error, LP_CORRUPT, "the next device number is damaged; run leadpoold verify");
     }
     *number_out = (uint32_t)number;
     buf document = {0};
-    wire_put_u64(&document, number + 1);
+    wire_put_u64(&document, number + count);
     return put_document(p, STORE_META, SPAN_LITERAL("device.next"), &document, error);
+}
+
+lp_err auth_skip_numbers(pool *p, uint32_t count, lp_error *error) {
+    uint32_t first;
+    return take_numbers(p, count, &first, error);
 }
 
 static lp_err check_join(const message *join, lp_error *error) {
@@ -334,15 +348,68 @@ lp_err auth_join(pool *p, const message *join, device *device_out, lp_error *err
     memcpy(d->install, join->install.data, sizeof d->install);
     if (join->label.size == 0 || !copy_text(d->label, sizeof d->label, join->label))
         copy_text(d->label, sizeof d->label, SPAN_LITERAL("device"));
-    err = next_device_number(p, &d->number, error);
+    err = auth_add_device(p, d, error);
     if (err)
         return err;
     inv.device = d->number;
     memcpy(inv.public_key, d->public_key, sizeof inv.public_key);
-    err = save_invitation(p, key, &inv, error);
+    return save_invitation(p, key, &inv, error);
+}
+
+lp_err auth_add_device(pool *p, device *d, lp_error *error) {
+    lp_err err = take_numbers(p, 1, &d->number, error);
     if (!err)
         err = auth_device_save(p, d, error);
     return err ? err : publish_device(p, d, error);
+}
+
+/* ---- becoming another device (rejoin.h) ---- */
+
+bool auth_wrote(const device *d, uint32_t author) {
+    bool own = author == d->number;
+    for (uint32_t i = 0; i < d->former_count; i++)
+        own |= author == d->former[i];
+    return own;
+}
+
+/* The person may have been invited after the backup, too. */
+lp_err auth_restore_device(pool *p, const device *d, lp_error *error) {
+    span value;
+    lp_err err = p->store->ops->get(p->store, STORE_STAFF, span_text(d->staff_name), &value, error);
+    if (err == LP_NOT_FOUND) {
+        buf document = {0};
+        wire_put_array(&document, 2);
+        wire_put_bytes(&document, id_span(&d->staff));
+        wire_put_text(&document, span_text(d->role));
+        err = put_document(p, STORE_STAFF, span_text(d->staff_name), &document, error);
+        if (!err)
+            err = publish_staff(p, &d->staff, d->staff_name, d->role, error);
+    }
+    if (!err)
+        err = auth_device_save(p, d, error);
+    return err ? err : publish_device(p, d, error);
+}
+
+lp_err auth_used(pool *p, span key, span public_key, device *device_out, lp_error *error) {
+    span value;
+    invitation inv;
+    lp_err err = p->store->ops->get(p->store, STORE_INVITE, key, &value, error);
+    if (err)
+        return err;
+    if (!take_invitation(value, &inv) || !inv.device)
+        return err_set(error, LP_CORRUPT,
+                       "the memory of a device that became another is damaged; run leadpoold verify");
+    return span_equal(public_key, span_of(inv.public_key, sizeof inv.public_key))
+               ? auth_device_load(p, (uint32_t)inv.device, device_out, error)
+               : LP_NOT_FOUND;
+}
+
+lp_err auth_note_used(pool *p, span key, const device *d, lp_error *error) {
+    invitation inv = {.staff = d->staff, .device = d->number};
+    memcpy(inv.staff_name, d->staff_name, sizeof inv.staff_name);
+    memcpy(inv.role, d->role, sizeof inv.role);
+    memcpy(inv.public_key, d->public_key, sizeof inv.public_key);
+    return save_invitation(p, key, &inv, error);
 }
 
 lp_err auth_hello(const device *d, const message *hello, span binding, lp_error *error) {

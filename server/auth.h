@@ -10,6 +10,8 @@
 #define ROLE_BYTES 33
 #define STAFF_NAME_BYTES 121
 
+#define DEVICE_FORMER_MAX 32
+
 typedef struct device {
     uint32_t number;
     lp_id staff;
@@ -21,6 +23,9 @@ typedef struct device {
     uint64_t batch; /**< highest batch number applied */
     int64_t
         revoked_ms; /**< when it was revoked, UTC ms; 0: it is not. Its pulls are refused, its pushes go to review for a while */
+    uint32_t former
+        [DEVICE_FORMER_MAX]; /**< numbers the device had before, latest first; its unsent changes may carry them */
+    uint32_t former_count;
     uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;
 
@@ -49,6 +54,18 @@ lp_err auth_revoked(const device *d, lp_error *error);
 /** Called for each device, in order of number, in a writer's transaction; it must not call the store. False ends the walk. */
 typedef bool (*auth_device_fn)(void *ctx, const device *d);
 lp_err auth_each_device(pool *p, auth_device_fn each, void *ctx, lp_error *error);
+/** True if a stamp of `author` is the device's own. */
+bool auth_wrote(const device *d, uint32_t author);
+/** Gives the device `d` (all but its number) the next number, stores it, and makes it known. In a transaction. */
+lp_err auth_add_device(pool *p, device *d, lp_error *error);
+/** The same with the number it has: one this pool has forgotten. */
+lp_err auth_restore_device(pool *p, const device *d, lp_error *error);
+/** A document of the invitations' kind: which device a key has become. LP_NOT_FOUND. In a transaction. */
+lp_err auth_used(pool *p, span key, span public_key, device *device_out, lp_error *error);
+lp_err auth_note_used(pool *p, span key, const device *d, lp_error *error);
+
+/** Takes `count` device numbers out of use. In a transaction. */
+lp_err auth_skip_numbers(pool *p, uint32_t count, lp_error *error);
 
 /** Checks a hello's signature against the device. Errors: LP_REFUSED. */
 lp_err auth_hello(const device *d, const message *hello, span binding, lp_error *error);

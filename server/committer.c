@@ -7,10 +7,14 @@
 #include "proto/err.h"
 #include "server/apply.h"
 #include "server/auth.h"
+#include "server/backups.h"
 #include "server/batches.h"
 #include "server/operations.h"
 #include "server/review.h"
 #include "server/seen.h"
+#include "server/epochs.h"
+#include "server/rejoin.h"
+#include "server/reoffer.h"
 
 #define RETRY_BUSY_MS 1000  /* the store was busy: soon */
 #define RETRY_FULL_MS 30000 /* no space or a failing disk: an operator has to act */
@@ -66,7 +70,8 @@ static lp_err apply_batch(pool *p, const message *request, const device *d, job 
                           lp_error *error) {
     changes_reader changes;
     apply_verdicts verdicts = {0};
-    apply_author author = {.device = d->number, .person = d->staff, .review = d->revoked_ms ? REVIEW_REVOKED : 0};
+    apply_author author = {
+        .device = d->number, .person = d->staff, .former = d, .review = d->revoked_ms ? REVIEW_REVOKED : 0};
     change_set set;
     lp_err err = changes_open(&changes, request->changes, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++)
@@ -85,6 +90,12 @@ static lp_err apply_batch(pool *p, const message *request, const device *d, job 
     return err;
 }
 
+static lp_err note_seen(pool *p, const device *d, span cursors, lp_error *error) {
+    epochs e;
+    lp_err err = epochs_load(p, &e, error);
+    return err ? err : seen_note(p, d->number, seen_read_seq(span_of(e.epoch, EPOCH_BYTES), cursors), error);
+}
+
 static lp_err run_push(pool *p, job *j, lp_error *error) {
     message request;
     device d;
@@ -95,7 +106,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
     if (!err)
         err = auth_device_load(p, j->device, &d, error);
     if (err == LP_NOT_FOUND)
-        err = err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+        err = err_set(error, LP_FORGOTTEN, "this pool does not know the device; join again with a new invitation");
     if (err)
         return err;
     bool by_hash = request.hash.size == sizeof hash;
@@ -126,7 +137,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
             err = auth_device_save(p, &d, error);
     }
     if (!err && request.cursors.size && !j->revoked)
-        err = seen_note(p, d.number, seen_read_seq(p, request.cursors), error);
+        err = note_seen(p, &d, request.cursors, error);
     if (!err) {
         message answer = {
             .number = MSG_SYNCED, .batch = request.batch, .verdicts = buf_span(&verdicts), .now_ms = pool_now_ms(p)};
@@ -152,9 +163,12 @@ static lp_err run_fence(pool *p, job *j, lp_error *error) {
 static lp_err run_join(pool *p, job *j, lp_error *error) {
     message request;
     device d;
+    buf pass = {0};
     lp_err err = message_decode(buf_span(&j->request), &request, error);
     if (!err)
-        err = auth_join(p, &request, &d, error);
+        err = j->kind == JOB_JOIN ? auth_join(p, &request, &d, error) : rejoin(p, &request, &d, error);
+    if (!err)
+        err = rejoin_pass(p, &d, &pass, error);
     if (err)
         return err;
     message answer = {.number = MSG_JOINED,
@@ -165,7 +179,29 @@ static lp_err run_join(pool *p, job *j, lp_error *error) {
                       .staff = id_span(&d.staff),
                       .staff_name = span_text(d.staff_name),
                       .role = span_text(d.role),
-                      .now_ms = pool_now_ms(p)};
+                      .now_ms = pool_now_ms(p),
+                      .seal_key = span_of(p->seal_key, sizeof p->seal_key),
+                      .pass = buf_span(&pass)};
+    err = message_encode(&answer, &j->answer, error);
+    buf_fini(&pass);
+    return err;
+}
+
+static lp_err run_reoffer(pool *p, job *j, lp_error *error) {
+    message request;
+    device d;
+    reoffer_outcome outcome;
+    lp_err err = message_decode_scanned(buf_span(&j->request), &request, error);
+    if (!err)
+        err = auth_device_load(p, j->device, &d, error);
+    if (err == LP_NOT_FOUND)
+        err = err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+    if (!err)
+        err = reoffer(p, &d, &request, &outcome, error);
+    if (err)
+        return err;
+    j->cloned = outcome.cloned;
+    message answer = {.number = MSG_REOFFERED, .taken = outcome.taken};
     return message_encode(&answer, &j->answer, error);
 }
 
@@ -226,7 +262,14 @@ static lp_err run(pool *p, job *j, lp_error *error) {
     case JOB_FENCE:
         return run_fence(p, j, error);
     case JOB_JOIN:
+    case JOB_REJOIN:
         return run_join(p, j, error);
+    case JOB_REOFFER:
+        return run_reoffer(p, j, error);
+    case JOB_BACKUP:
+        return backups_note(p, j->seq, error);
+    case JOB_EPOCH:
+        return epochs_answer_cursor(p, j->epoch, &j->drawn, error);
     case JOB_INVITE:
         return run_invite(p, j, error);
     case JOB_SEEN:
@@ -271,9 +314,12 @@ static void run_in_savepoint(pool *p, job *j) {
     fail(j, err, &error);
 }
 
-static lp_err commit(committer *c, lp_error *error) {
+/* What moved the pool's order has a tag: `before` is where it stood. */
+static lp_err commit(committer *c, uint64_t before, lp_error *error) {
     store *s = c->pool->store;
     lp_err err = pool_save_digests(c->pool, error);
+    if (!err && s->ops->last_seq(s) != before)
+        err = epochs_tag(c->pool, error);
     return err ? err : s->ops->commit(s, error);
 }
 
@@ -306,12 +352,13 @@ void committer_run(committer *c, job *jobs) {
     if (!err && c->in_doubt)
         err = pool_reload(c->pool, &error);
     c->in_doubt &= err != LP_OK;
+    uint64_t before = err ? 0 : s->ops->last_seq(s);
     digest kept[SCOPE_POOL + 1];
     memcpy(kept, c->pool->digests, sizeof kept);
     for (job *j = jobs; !err && j; j = j->next)
         run_in_savepoint(c->pool, j);
     if (!err)
-        err = commit(c, &error);
+        err = commit(c, before, &error);
     if (err)
         start_over(c, jobs, err, &error, kept);
     else

@@ -10,6 +10,9 @@
 #include "server/control_arguments.h"
 #include "server/control_verbs.h"
 #include "server/operations.h"
+#include "server/epochs.h"
+#include "server/store/files.h"
+#include "server/store/sqlite_file.h"
 
 #define BUSY_RETRY_MS 1000
 
@@ -23,13 +26,18 @@ typedef struct request {
 
 /* ---- status ---- */
 
+/* Numbers have gaps: a new epoch skips some. */
 static uint64_t device_count(store_reader *reader) {
-    span value;
-    if (reader->ops->read_document(reader, STORE_META, SPAN_LITERAL("device.next"), &value, NULL) != LP_OK)
-        return 0;
-    wire_reader r = wire_open(value);
-    uint64_t next = wire_u64(&r);
-    return r.failed || next < DEVICE_NUMBER_MIN ? 0 : next - DEVICE_NUMBER_MIN;
+    uint64_t count = 0;
+    uint8_t from[5] = {0};
+    span key = span_of(from, 4), value;
+    while (reader->ops->read_next(reader, STORE_DEVICE, key, &key, &value, NULL) == LP_OK && key.size == 4) {
+        memcpy(from, key.data, 4);
+        from[4] = 0; /* the least key behind it */
+        key = span_of(from, 5);
+        count++;
+    }
+    return count;
 }
 
 static void put_text(buf *out, const char *name, const char *value) {
@@ -45,14 +53,17 @@ static void put_number(buf *out, const char *name, uint64_t value) {
 static lp_err report(control *c, store_reader *reader, buf *out, lp_error *error) {
     store_counts counts;
     digest sum;
+    epochs e;
     char pool_id[LP_ID_TEXT_BYTES], epoch[EPOCH_BYTES * 2 + 1], sum_text[DIGEST_BYTES * 2 + 1];
     lp_err err = reader->ops->counts(reader, &counts, error);
     if (err == LP_OK)
         err = pool_digest(reader, &sum, error);
+    if (err == LP_OK)
+        err = epochs_read(reader, &e, error);
     if (err != LP_OK)
         return err;
     lp_id_format(&c->pool->id, pool_id);
-    crypto_hex(span_of(c->pool->epoch, EPOCH_BYTES), epoch);
+    crypto_hex(span_of(e.epoch, EPOCH_BYTES), epoch);
     digest_format(sum, sum_text);
     wire_put_map(out, 13);
     put_text(out, "pool", c->pool->name);
@@ -102,23 +113,74 @@ static lp_err do_invite(request *r, buf *out, lp_error *error) {
     return control_invite(r->control, r->bytes, r->arguments, out, error);
 }
 
+/* A backup is one when it was read back, all of it. */
+static lp_err verify_copy(request *r, const char *path, uint64_t *seq_out, lp_error *error) {
+    store_reader *reader;
+    store_counts counts;
+    lp_err err = sqlite_file_read(path, &reader, error);
+    if (err != LP_OK)
+        return err;
+    err = reader->ops->snapshot(reader, error);
+    if (err == LP_OK)
+        err = reader->ops->verify(reader, r->progress, r->ctx, error);
+    if (err == LP_OK)
+        err = control_verify_digest(r->control->pool, reader, error);
+    if (err == LP_OK)
+        err = reader->ops->counts(reader, &counts, error);
+    if (err == LP_OK)
+        *seq_out = counts.last_seq;
+    reader->ops->reader_close(reader);
+    return err;
+}
+
+static void ignore(void *ctx, job *j) {
+    (void)ctx;
+    (void)j;
+}
+
+/* From now on devices need not keep what is in it for longer than the backups are kept (backups.h). */
+static lp_err note_backup(control *c, uint64_t seq, lp_error *error) {
+    job *j = job_new(JOB_BACKUP);
+    if (!j)
+        return err_plain(error, LP_NOMEM);
+    j->seq = seq;
+    j->done = ignore;
+    if (c->thread)
+        commit_thread_run(c->thread, j);
+    else
+        committer_run(c->committer, j);
+    lp_err err = j->result;
+    if (err != LP_OK)
+        *error = j->error;
+    job_free(j);
+    return err;
+}
+
 static lp_err do_backup(request *r, buf *out, lp_error *error) {
     char path[4096];
     if (!control_argument(r->arguments, "to", path, sizeof path) || path[0] == '\0')
         return err_set(error, LP_INVALID, "backup needs a file to write to; give --to FILE");
     store *s = r->control->pool->store;
+    uint64_t seq = 0;
     lp_err err = s->ops->backup(s, path, r->progress, r->ctx, error);
+    if (err == LP_OK)
+        err = verify_copy(r, path, &seq, error);
+    if (err == LP_CORRUPT)
+        file_remove(path);
+    if (err == LP_OK)
+        err = note_backup(r->control, seq, error);
     if (err != LP_OK)
         return err;
-    wire_put_map(out, 1);
+    wire_put_map(out, 2);
     put_text(out, "backup", path);
+    put_number(out, "seq", seq);
     return LP_OK;
 }
 
 static lp_err read_verify(request *r, store_reader *reader, buf *out, lp_error *error) {
     lp_err err = reader->ops->verify(reader, r->progress, r->ctx, error);
     if (err == LP_OK)
-        err = control_verify_digest(r->control, reader, error);
+        err = control_verify_digest(r->control->pool, reader, error);
     store_counts counts;
     if (err == LP_OK)
         err = reader->ops->counts(reader, &counts, error);
@@ -142,11 +204,6 @@ static const struct verb {
     const char *name;
     lp_err (*run)(request *r, buf *out, lp_error *error);
 } verbs[] = {{"status", do_status}, {"invite", do_invite}, {"backup", do_backup}, {"verify", do_verify}};
-
-static void ignore(void *ctx, job *j) {
-    (void)ctx;
-    (void)j;
-}
 
 lp_err control_job(control *c, job_kind kind, span bytes, job **job_out, lp_error *error) {
     job *j = *job_out = job_new(kind);

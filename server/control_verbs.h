@@ -11,6 +11,6 @@ lp_err control_job(control *c, job_kind kind, span bytes, job **job_out, lp_erro
 lp_err control_invite(control *c, span request, span arguments, buf *out, lp_error *error);
 
 /** Compares the digest that was kept commit by commit with that of all rows of the reader's snapshot. Errors: LP_CORRUPT, LP_NOMEM. */
-lp_err control_verify_digest(control *c, store_reader *reader, lp_error *error);
+lp_err control_verify_digest(const pool *p, store_reader *reader, lp_error *error);
 
 #endif

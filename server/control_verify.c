@@ -21,11 +21,11 @@ static bool sum_row(void *ctx, const store_row *row) {
     return s->err == LP_OK;
 }
 
-lp_err control_verify_digest(control *c, store_reader *reader, lp_error *error) {
+lp_err control_verify_digest(const pool *p, store_reader *reader, lp_error *error) {
     summing s = {.error = error};
     digest stored;
     record_init(&s.record, 0, &(lp_id){{0}});
-    lp_err err = digester_new(&c->pool->id, &s.digester, error);
+    lp_err err = digester_new(&p->id, &s.digester, error);
     if (err == LP_OK)
         err = pool_digest(reader, &stored, error);
     if (err == LP_OK)

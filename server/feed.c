@@ -8,6 +8,7 @@
 #include "proto/err.h"
 #include "proto/page.h"
 #include "server/access.h"
+#include "server/epochs.h"
 
 #define SET_BYTES 64 /* of a set beside its registers: heads, id, indexes, its stamp */
 #define REG_BYTES 8  /* of a register beside key and value */
@@ -16,7 +17,8 @@
 
 /* A page in the making. */
 typedef struct builder {
-    uint32_t reader;  /* the device that reads */
+    uint32_t reader; /* the device that reads */
+    const epochs *epochs;
     uint64_t after;   /* its cursor */
     uint64_t since;   /* where the pull began: fields at or below it the device has */
     uint64_t reached; /* seq of the last row looked at */
@@ -128,9 +130,12 @@ static bool add_row(void *ctx, const store_row *row) {
     return true;
 }
 
-static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class scope, const cursor *from,
-                       uint64_t last_seq, buf *out, lp_error *error) {
+static lp_err put_page(builder *b, store_reader *reader, scope_class scope, const cursor *from, uint64_t last_seq,
+                       buf *out, lp_error *error) {
     buf changes = {0}, erased = {0};
+    uint8_t tag_bytes[CURSOR_TAG_BYTES];
+    span tag;
+    uint64_t seq = b->full ? b->reached : last_seq;
     uint8_t digest_bytes[DIGEST_BYTES];
     digest sum;
     lp_err err = changes_finish(&b->writer, &changes, error);
@@ -140,11 +145,14 @@ static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class sc
         err = err_plain(error, LP_NOMEM);
     if (!err)
         err = pool_scope_digest(reader, scope, &sum, error);
+    if (!err)
+        err = epochs_tag_at(reader, seq, tag_bytes, &tag, error);
     if (!err) {
         digest_pack(sum, digest_bytes);
         page made = {.cursor = {.scope = from->scope,
-                                .epoch = span_of(p->epoch, EPOCH_BYTES),
-                                .seq = b->full ? b->reached : last_seq,
+                                .epoch = span_of(b->epochs->epoch, EPOCH_BYTES),
+                                .seq = seq,
+                                .tag = tag,
                                 .behind = b->full ? b->reached - b->since : 0},
                      .more = b->full,
                      .changes = buf_span(&changes),
@@ -159,19 +167,26 @@ static lp_err put_page(builder *b, pool *p, store_reader *reader, scope_class sc
     return err;
 }
 
-static lp_err build(pool *p, store_reader *reader, const device *d, const cursor *from, size_t budget_bytes, buf *out,
-                    bool *news_out, lp_error *error) {
+static lp_err build(store_reader *reader, const epochs *e, const device *d, const cursor *from, size_t budget_bytes,
+                    buf *out, bool *news_out, lp_error *error) {
     scope_class scope;
     store_counts counts;
+    cursor_history history;
     if (!access_scope(d, from->scope, &scope))
         return err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from->scope.size,
                        (const char *)from->scope.data);
     lp_err err = reader->ops->counts(reader, &counts, error);
+    if (!err)
+        err = epochs_judge_cursor(reader, e, from, counts.last_seq, &history, error);
+    if (!err && history == CURSOR_LOST)
+        err = err_set(error, LP_EXPIRED, "the pool is older than what device %u has read of it, up to %llu", d->number,
+                      (unsigned long long)from->seq);
     if (err)
         return err;
-    /* Another epoch is another history: it is read from its beginning. A cursor from the future is nonsense and read likewise. */
-    bool same_epoch = span_equal(from->epoch, span_of(p->epoch, EPOCH_BYTES)) && from->seq <= counts.last_seq;
+    /* Another epoch is another history: it is read from its beginning. */
+    bool same_epoch = history == CURSOR_FITS;
     builder b = {.reader = d->number,
+                 .epochs = e,
                  .after = same_epoch ? from->seq : 0,
                  .since = same_epoch ? from->seq - from->behind : 0,
                  .budget_bytes = budget_bytes,
@@ -186,7 +201,7 @@ static lp_err build(pool *p, store_reader *reader, const device *d, const cursor
         err = err_set(error, b.err, "%s", b.error.message);
     *news_out |= b.writer.set_count + b.erased_count > 0 || b.full || !same_epoch;
     if (!err)
-        err = put_page(&b, p, reader, scope, from, counts.last_seq, out, error);
+        err = put_page(&b, reader, scope, from, counts.last_seq, out, error);
     changes_fini(&b.writer);
     buf_fini(&b.erased);
     record_fini(&b.rec);
@@ -205,8 +220,9 @@ static bool names_twice(span cursors, uint32_t index, span scope) {
     return false;
 }
 
-lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
+lp_err feed_pages(store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
                   bool *news_out, lp_error *error) {
+    epochs e;
     size_t budget = page_bytes == 0                    ? FEED_PAGE_BYTES
                     : page_bytes > FEED_PAGE_BYTES_MAX ? FEED_PAGE_BYTES_MAX
                                                        : (size_t)page_bytes;
@@ -215,6 +231,9 @@ lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, 
     if (r.failed || count > CURSORS_MAX)
         return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
     *news_out = false;
+    lp_err err = epochs_read(reader, &e, error);
+    if (err)
+        return err;
     wire_put_array(pages_out, count);
     size_t start = pages_out->size;
     for (uint32_t i = 0; i < count; i++) {
@@ -222,7 +241,7 @@ lp_err feed_pages(pool *p, store_reader *reader, const device *d, span cursors, 
         if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope))
             return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
         size_t used = pages_out->size - start;
-        lp_err err = build(p, reader, d, &from, used < budget ? budget - used : 0, pages_out, news_out, error);
+        err = build(reader, &e, d, &from, used < budget ? budget - used : 0, pages_out, news_out, error);
         if (err)
             return err;
     }

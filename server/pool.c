@@ -1,6 +1,6 @@
 /* pool.c - the pool's own documents; see pool.h.
  *
- *   meta "pool"       [ id, name, epoch, created ms, secret ]
+ *   meta "pool"       [ id, name, created ms, secret, sealing key (private) ]
  *   meta "clock"      hybrid time of the last stamp the server made or saw
  *   meta "digest.N"   digest of scope class N, 16 bytes */
 #include "server/pool.h"
@@ -9,19 +9,23 @@
 
 #include "proto/err.h"
 #include "proto/wire.h"
+#include "server/epochs.h"
 
 static span digest_key(scope_class scope) {
     return scope == SCOPE_SETUP ? SPAN_LITERAL("digest.1") : SPAN_LITERAL("digest.2");
 }
 
-static void put_pool_document(buf *out, const lp_id *id, const char *name, const uint8_t epoch[EPOCH_BYTES],
-                              int64_t created_ms, const lp_id *secret) {
+static void put_pool_document(buf *out, const lp_id *id, const char *name, int64_t created_ms, const lp_env *env) {
+    lp_id secret;
+    uint8_t seal_private[CRYPTO_SEAL_KEY_BYTES];
+    env->random(env->ctx, secret.bytes, sizeof secret.bytes);
+    env->random(env->ctx, seal_private, sizeof seal_private);
     wire_put_array(out, 5);
     wire_put_bytes(out, id_span(id));
     wire_put_text(out, span_text(name));
-    wire_put_bytes(out, span_of(epoch, EPOCH_BYTES));
     wire_put_i64(out, created_ms);
-    wire_put_bytes(out, id_span(secret));
+    wire_put_bytes(out, id_span(&secret));
+    wire_put_bytes(out, span_of(seal_private, sizeof seal_private));
 }
 
 lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error) {
@@ -31,15 +35,13 @@ lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *erro
                        POOL_NAME_BYTES - 1);
     int64_t now_ms = env->wall_ms(env->ctx);
     lp_id id = id_new(env, now_ms);
-    uint8_t epoch[EPOCH_BYTES];
-    lp_id secret;
-    env->random(env->ctx, epoch, sizeof epoch);
-    env->random(env->ctx, secret.bytes, sizeof secret.bytes);
     buf document = {0};
-    put_pool_document(&document, &id, name, epoch, now_ms, &secret);
+    put_pool_document(&document, &id, name, now_ms, env);
     lp_err err = document.failed ? err_plain(error, LP_NOMEM) : s->ops->begin(s, error);
     if (!err)
         err = s->ops->put(s, STORE_META, SPAN_LITERAL("pool"), buf_span(&document), error);
+    if (!err)
+        err = epochs_create(s, env, error);
     if (!err)
         err = s->ops->commit(s, error);
     if (err)
@@ -53,15 +55,15 @@ static bool take_pool_document(pool *p, span document) {
     wire_array(&r);
     span id = wire_bytes(&r);
     span name = wire_text(&r);
-    span epoch = wire_bytes(&r);
     wire_i64(&r);
     span secret = wire_bytes(&r);
+    span key = wire_bytes(&r);
     if (r.failed || !id_from_span(secret, &p->secret) || !id_from_span(id, &p->id) || name.size >= sizeof p->name ||
-        epoch.size != EPOCH_BYTES)
+        key.size != sizeof p->seal_private)
         return false;
     memcpy(p->name, name.data, name.size);
-    memcpy(p->epoch, epoch.data, EPOCH_BYTES);
-    return true;
+    memcpy(p->seal_private, key.data, key.size);
+    return crypto_seal_public(p->seal_private, p->seal_key, NULL) == LP_OK;
 }
 
 lp_err pool_reload(pool *p, lp_error *error) {
@@ -88,8 +90,11 @@ lp_err pool_reload(pool *p, lp_error *error) {
 }
 
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
-    *p = (pool){
-        .env = env, .store = s, .revoked_grace_ms = REVOKED_GRACE_DAYS * DAY_MS, .clock = {.author = SERVER_AUTHOR}};
+    *p = (pool){.env = env,
+                .store = s,
+                .backup_retention_ms = BACKUP_RETENTION_MS,
+                .revoked_grace_ms = REVOKED_GRACE_DAYS * DAY_MS,
+                .clock = {.author = SERVER_AUTHOR}};
     lp_err err = s->ops->begin(s, error);
     if (err)
         return err;

@@ -2,6 +2,7 @@
 #ifndef SERVER_POOL_H
 #define SERVER_POOL_H
 
+#include "proto/crypto.h"
 #include "proto/digest.h"
 #include "proto/env.h"
 #include "proto/hlc.h"
@@ -12,7 +13,8 @@
 #define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
 #define DEVICE_NUMBER_MIN 16u
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
-#define REVOKED_GRACE_DAYS 7 /**< unless configured otherwise */
+#define REVOKED_GRACE_DAYS 7                                 /**< unless configured otherwise */
+#define BACKUP_RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000) /**< unless the operator says otherwise */
 
 typedef struct pool {
     const lp_env *env;
@@ -21,10 +23,12 @@ typedef struct pool {
         *ledger; /**< erasures and revocations outside the store (ledger.h); NULL: none, and neither can be done */
     lp_id id;
     char name[POOL_NAME_BYTES];
-    uint8_t epoch[EPOCH_BYTES];
+    lp_id secret;                                /**< never leaves the server: ids derived from it cannot be foreseen */
+    uint8_t seal_private[CRYPTO_SEAL_KEY_BYTES]; /**< opens what devices keep of their acknowledged changes */
+    uint8_t seal_key[CRYPTO_SEAL_KEY_BYTES];     /**< its public half, which devices get */
+    int64_t backup_retention_ms;                 /**< how long a backup counts as one that may be restored */
     int64_t
         revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
-    lp_id secret; /**< never leaves the server: ids derived from it cannot be foreseen */
 
     /* The writer's part: touched on the committer's thread only. */
     bool scrub_due; /**< something was erased or purged: it has to leave the store's files too */
@@ -33,7 +37,7 @@ typedef struct pool {
     digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */
 } pool;
 
-/** Makes the pool's first documents in an empty, open store: id, name, epoch. Errors: those of the store, LP_INVALID name. */
+/** Makes the pool's first documents in an empty, open store: id, name, keys, epoch. Errors: those of the store, LP_INVALID name. */
 lp_err pool_create(store *s, const lp_env *env, const char *name, lp_error *error);
 /** Reads who the pool is. The store is borrowed and outlives the pool. Errors: LP_CORRUPT if the documents are missing. */
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error);

@@ -12,13 +12,13 @@ static span device_key(uint32_t number, uint8_t key_out[KEY_BYTES]) {
     return span_of(key_out, KEY_BYTES);
 }
 
-uint64_t seen_read_seq(const pool *p, span cursors) {
+uint64_t seen_read_seq(span epoch, span cursors) {
     wire_reader r = wire_open(cursors);
     uint32_t count = cursors.size ? wire_array(&r) : 0;
     uint64_t least = count && count <= CURSORS_MAX ? UINT64_MAX : 0;
     cursor c;
     for (uint32_t i = 0; i < count; i++) {
-        bool ours = cursor_take(&r, &c) && span_equal(c.epoch, span_of(p->epoch, EPOCH_BYTES));
+        bool ours = cursor_take(&r, &c) && span_equal(c.epoch, epoch);
         uint64_t seq = ours ? c.seq : 0;
         least = seq < least ? seq : least;
         if (least == 0)
@@ -56,5 +56,24 @@ lp_err seen_note(pool *p, uint32_t device, uint64_t seq, lp_error *error) {
     err = value.failed ? err_plain(error, LP_NOMEM)
                        : p->store->ops->put(p->store, STORE_SEEN, device_key(device, key), buf_span(&value), error);
     buf_fini(&value);
+    return err;
+}
+
+static bool collect_key(void *ctx, span key, span value) {
+    (void)value;
+    buf *keys = ctx;
+    if (key.size == KEY_BYTES)
+        buf_append_span(keys, key);
+    return !keys->failed;
+}
+
+lp_err seen_forget_all(pool *p, lp_error *error) {
+    buf keys = {0};
+    lp_err err = p->store->ops->each(p->store, STORE_SEEN, (span){0}, collect_key, &keys, error);
+    if (!err && keys.failed)
+        err = err_plain(error, LP_NOMEM);
+    for (size_t at = 0; !err && at < keys.size; at += KEY_BYTES)
+        err = p->store->ops->put(p->store, STORE_SEEN, span_of(keys.data + at, KEY_BYTES), (span){0}, error);
+    buf_fini(&keys);
     return err;
 }

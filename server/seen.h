@@ -17,10 +17,13 @@ typedef struct seen {
 } seen;
 
 /** How far the device has read that sends these cursors: the least of them; 0 if one belongs to another epoch. */
-uint64_t seen_read_seq(const pool *p, span cursors);
+uint64_t seen_read_seq(span epoch, span cursors);
 /** Notes a device, unless that was done lately. */
 lp_err seen_note(pool *p, uint32_t device, uint64_t seq, lp_error *error);
 /** Zero if it was never noted. */
 lp_err seen_get(pool *p, uint32_t device, seen *seen_out, lp_error *error);
+
+/** What devices have read of another history says nothing: a new epoch begins. In a transaction. */
+lp_err seen_forget_all(pool *p, lp_error *error);
 
 #endif

@@ -65,6 +65,7 @@ static lp_err start(service *s, lp_error *error) {
     if (err != LP_OK)
         return err;
     s->host.pool.revoked_grace_ms = s->config.revoked_grace_days * DAY_MS;
+    s->host.pool.backup_retention_ms = s->config.backup_retention_days * DAY_MS;
     net_options options = {
         .pool = &s->host.pool, .config = &s->config, .tls = s->config.plaintext ? NULL : s->host.tls, .log = &s->log};
     err = net_new(&options, &s->net, error);

@@ -10,8 +10,11 @@
 #include "proto/wire.h"
 #include "server/access.h"
 #include "server/auth.h"
+#include "server/backups.h"
+#include "server/epochs.h"
 #include "server/feed.h"
 #include "server/seen.h"
+#include "server/rejoin.h"
 
 #define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
 #define WAIT_MS_MAX 60000
@@ -36,7 +39,8 @@ struct session {
     session_state state;
     uint8_t binding[64];
     size_t binding_size;
-    device *device; /* NULL until known */
+    device *device;             /* NULL until known */
+    uint8_t epoch[EPOCH_BYTES]; /* as of its welcome */
     uint32_t jobs;
     uint32_t joins;
     uint64_t highest;      /* batch number the device is known to have used */
@@ -163,11 +167,11 @@ static void answer_refused(session *s, session_actions *actions, uint32_t id, lp
 
 /* ---- jobs ---- */
 
-static void submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request) {
+static job *submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request) {
     if (s->jobs == SESSION_JOBS_MAX) {
         message m = {.number = MSG_BUSY, .retry_ms = 100, .reason = SPAN_LITERAL("too many requests at once")};
         answer(s, actions, id, &m);
-        return;
+        return NULL;
     }
     job *j = job_new(kind);
     if (j)
@@ -177,13 +181,14 @@ static void submit(session *s, session_actions *actions, job_kind kind, uint32_t
         message m = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("out of memory")};
         job_free(j);
         answer(s, actions, id, &m);
-        return;
+        return NULL;
     }
     j->device = session_device(s);
     j->request_id = id;
     j->batch = s->highest;
     a->job = j;
     s->jobs++;
+    return j;
 }
 
 /* The device's time is off, or it begins anew: nothing more is applied until it greets again. It will give what is not applied by now new stamps
@@ -214,6 +219,25 @@ static void on_join(session *s, session_actions *actions, uint32_t id, const mes
     submit(s, actions, JOB_JOIN, id, bytes);
 }
 
+/* The signature is looked at here, where the channel's binding is known; the rest is the committer's. */
+static void on_rejoin(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m,
+                      span bytes) {
+    lp_error error = {.code = LP_OK};
+    if (++s->joins > JOINS_MAX) {
+        answer_refused(s, actions, id, LP_REFUSED, "too many attempts to join; try again later");
+        close_session(s, actions);
+        return;
+    }
+    lp_err err = reader->ops->snapshot(reader, &error);
+    if (!err)
+        err = rejoin_prove(s->pool, reader, m, span_of(s->binding, s->binding_size), &error);
+    reader->ops->snapshot_end(reader);
+    if (err)
+        answer_error(s, actions, id, err, &error, 0);
+    else
+        submit(s, actions, JOB_REJOIN, id, bytes);
+}
+
 /* Fresh random bytes of the server's, signed once, prove as much as the channel's binding does: nobody can have had them signed
  * before, or use the signature on another connection. */
 static void on_challenge(session *s, session_actions *actions, uint32_t id) {
@@ -227,7 +251,7 @@ static lp_err identify(session *s, store_reader *reader, const message *m, devic
     lp_err err =
         m->device == 0 || m->device > UINT32_MAX ? LP_NOT_FOUND : auth_device(reader, (uint32_t)m->device, d, error);
     if (err == LP_NOT_FOUND)
-        return err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
+        return err_set(error, LP_FORGOTTEN, "this pool does not know the device; join again with a new invitation");
     if (err)
         return err;
     err = auth_hello(d, m, span_of(s->binding, s->binding_size), error);
@@ -248,19 +272,48 @@ static bool clock_fits(const session *s, int64_t device_ms) {
     return off_ms <= CLOCK_TOLERANCE_MS + s->round_trip_ms;
 }
 
-static void welcome(session *s, session_actions *actions, uint32_t id) {
+/* What the welcome says of the pool, from one snapshot. */
+typedef struct greeting {
+    epochs epochs;
+    uint64_t kept_seq;
+} greeting;
+
+static lp_err read_greeting(pool *p, store_reader *reader, greeting *g, lp_error *error) {
+    lp_err err = reader->ops->snapshot(reader, error);
+    if (!err)
+        err = epochs_read(reader, &g->epochs, error);
+    if (!err)
+        err = backups_kept_seq(p, reader, &g->kept_seq, error);
+    reader->ops->snapshot_end(reader);
+    return err;
+}
+
+static void welcome(session *s, store_reader *reader, session_actions *actions, uint32_t id) {
+    greeting g;
+    lp_error error = {.code = LP_OK};
+    lp_err err = read_greeting(s->pool, reader, &g, &error);
+    if (err) {
+        answer_error(s, actions, id, err, &error, 0);
+        return;
+    }
+    memcpy(s->epoch, g.epochs.epoch, EPOCH_BYTES);
     buf scopes = {0};
+    buf forks = {0};
     access_scopes(s->device, &scopes);
+    epochs_put_forks(&g.epochs, &forks);
     message m_welcome = {.number = MSG_WELCOME,
                          .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
                          .now_ms = pool_now_ms(s->pool),
-                         .epoch = span_of(s->pool->epoch, EPOCH_BYTES),
+                         .epoch = span_of(g.epochs.epoch, EPOCH_BYTES),
+                         .forks = buf_span(&forks),
+                         .kept_seq = g.kept_seq,
                          .batch = s->device->batch,
                          .fence = s->device->fence,
                          .scopes = buf_span(&scopes)};
     s->state = SESSION_READY;
     answer(s, actions, id, &m_welcome);
     buf_fini(&scopes);
+    buf_fini(&forks);
 }
 
 static void on_hello(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m) {
@@ -289,7 +342,7 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
     bool fits = clock_fits(s, m->now_ms);
     s->anew = fits && m->anew;
     if (fits && !m->anew)
-        welcome(s, actions, id);
+        welcome(s, reader, actions, id);
     else
         enter_clock(s, actions, id);
 }
@@ -315,17 +368,36 @@ static void note_seen(session *s, session_actions *actions, span cursors) {
         return;
     }
     j->device = session_device(s);
-    j->read_seq = seen_read_seq(s->pool, cursors);
+    j->read_seq = seen_read_seq(span_of(s->epoch, EPOCH_BYTES), cursors);
     a->job = j;
     s->jobs++;
     s->seen = true;
     s->seen_ms = now_ms;
 }
 
+/* A cursor names this epoch and is of a history that is not this pool's: it was set back, and another epoch is due. What was asked for
+ * is answered after it. */
+static void ask_for_epoch(session *s, store_reader *reader, session_actions *actions, uint32_t id, span request) {
+    lp_error error = {.code = LP_OK};
+    epochs e;
+    lp_err err = reader->ops->snapshot(reader, &error);
+    if (!err)
+        err = epochs_read(reader, &e, &error);
+    reader->ops->snapshot_end(reader);
+    if (err) {
+        answer_error(s, actions, id, err, &error, 0);
+        return;
+    }
+    job *j = submit(s, actions, JOB_EPOCH, id, request);
+    if (j)
+        memcpy(j->epoch, e.epoch, EPOCH_BYTES);
+}
+
 /* Sends SYNCED with `parts` of the push and the pages asked for. With `empty_out`, pages without news are not sent but
- * handed out, and the result is false. */
+ * handed out, and the result is false. `request` is what asks for pages and nothing else, so that it can wait for a new epoch;
+ * empty: it is answered without pages then, and the device asks again. */
 static bool answer_pages(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *parts,
-                         span cursors, uint64_t page_bytes, buf *empty_out) {
+                         span cursors, uint64_t page_bytes, buf *empty_out, span request) {
     lp_error error = {.code = LP_OK};
     buf pages = {0};
     bool news = true;
@@ -335,15 +407,17 @@ static bool answer_pages(session *s, store_reader *reader, session_actions *acti
         if (!err)
             err = look_up_device(s, reader, &error);
         if (!err)
-            err = feed_pages(s->pool, reader, s->device, cursors, page_bytes, &pages, &news, &error);
+            err = feed_pages(reader, s->device, cursors, page_bytes, &pages, &news, &error);
         reader->ops->snapshot_end(reader);
     }
-    if (err) {
+    if (err == LP_EXPIRED && request.size) {
+        ask_for_epoch(s, reader, actions, id, request);
+    } else if (err && err != LP_EXPIRED) {
         answer_error(s, actions, id, err, &error, 0);
-    } else if (news || !empty_out) {
+    } else if (err || news || !empty_out) {
         message m = *parts;
         m.number = MSG_SYNCED;
-        m.pages = buf_span(&pages);
+        m.pages = err ? (span){0} : buf_span(&pages);
         m.now_ms = pool_now_ms(s->pool);
         answer(s, actions, id, &m);
     } else {
@@ -361,7 +435,7 @@ static void on_sync(session *s, store_reader *reader, session_actions *actions, 
         return;
     }
     message parts = {0};
-    answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, NULL);
+    answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, NULL, bytes);
     note_seen(s, actions, m->cursors);
 }
 
@@ -380,7 +454,7 @@ static void end_waits(session *s, session_actions *actions) {
     }
 }
 
-static void on_fenced(session *s, session_actions *actions, const job *j) {
+static void on_fenced(session *s, store_reader *reader, session_actions *actions, const job *j) {
     message clock;
     if (message_decode_scanned(buf_span(&j->answer), &clock, NULL)) {
         close_session(s, actions);
@@ -390,12 +464,26 @@ static void on_fenced(session *s, session_actions *actions, const job *j) {
         s->anew = false;
         s->device->batch = clock.batch;
         s->device->fence = s->highest > s->device->fence ? s->highest : s->device->fence;
-        welcome(s, actions, j->request_id);
+        welcome(s, reader, actions, j->request_id);
         return;
     }
     clock.now_ms = pool_now_ms(s->pool);
     s->clock_ms = s->pool->env->boot_ms(s->pool->env->ctx);
     answer(s, actions, j->request_id, &clock);
+}
+
+/* What was asked for before the epoch was drawn; from other cursors than these it would have been answered at once. */
+static void on_epoch(session *s, store_reader *reader, session_actions *actions, const job *j) {
+    message request, parts = {0};
+    if (j->drawn)
+        err_set(&actions->trouble, LP_CORRUPT,
+                "the pool was set back: this device has read what is not here. A new epoch was drawn, and devices "
+                "offer again "
+                "what they have; use leadpoold restore to put a backup in place");
+    if (message_decode_scanned(buf_span(&j->request), &request, NULL))
+        close_session(s, actions);
+    else
+        answer_pages(s, reader, actions, j->request_id, &parts, request.cursors, request.page_bytes, NULL, (span){0});
 }
 
 static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {
@@ -413,7 +501,11 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         goto out;
     }
     if (j->kind == JOB_FENCE) {
-        on_fenced(s, actions, j);
+        on_fenced(s, reader, actions, j);
+        goto out;
+    }
+    if (j->kind == JOB_EPOCH) {
+        on_epoch(s, reader, actions, j);
         goto out;
     }
     if (message_decode_scanned(buf_span(&j->request), &request, NULL) ||
@@ -427,10 +519,12 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
                 (unsigned long long)j->cloned);
     if (j->kind == JOB_PUSH && request.batch > s->device->batch)
         s->device->batch = request.batch;
+    if (j->kind == JOB_PUSH || j->kind == JOB_REOFFER)
+        parts.seq = j->seq;
     bool pages_fit = parts.verdicts.size <= VERDICTS_WITH_PAGES_MAX;
     if (j->kind == JOB_PUSH)
         answer_pages(s, reader, actions, j->request_id, &parts, pages_fit && !j->revoked ? request.cursors : (span){0},
-                     request.page_bytes, NULL);
+                     request.page_bytes, NULL, (span){0});
     else
         answer(s, actions, j->request_id, &parts);
 out:
@@ -458,12 +552,13 @@ static bool keep_cursors(parked_wait *w, span pages) {
     return true;
 }
 
-static void on_wait(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m) {
+static void on_wait(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m,
+                    span bytes) {
     message parts = {0};
     buf empty = {0};
     bool parks = m->timeout_ms > 0 && m->cursors.size > 0;
     note_seen(s, actions, m->cursors);
-    if (answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, parks ? &empty : NULL))
+    if (answer_pages(s, reader, actions, id, &parts, m->cursors, m->page_bytes, parks ? &empty : NULL, bytes))
         return;
     parked_wait *w = s->waits;
     while (w < s->waits + SESSION_WAITS_MAX && w->id)
@@ -491,7 +586,7 @@ static void look_at_waits(session *s, store_reader *reader, session_actions *act
         buf empty = {0};
         span cursors = span_of(w->cursors, w->cursors_size);
         bool due = now_ms >= w->deadline_ms;
-        if (answer_pages(s, reader, actions, w->id, &parts, cursors, w->page_bytes, due ? NULL : &empty))
+        if (answer_pages(s, reader, actions, w->id, &parts, cursors, w->page_bytes, due ? NULL : &empty, (span){0}))
             free_wait(w);
         else
             keep_cursors(w, buf_span(&empty));
@@ -513,6 +608,9 @@ static void on_message(session *s, store_reader *reader, session_actions *action
     case MSG_JOIN:
         on_join(s, actions, id, &m, bytes);
         return;
+    case MSG_REJOIN:
+        on_rejoin(s, reader, actions, id, &m, bytes);
+        return;
     case MSG_HELLO:
         on_hello(s, reader, actions, id, &m);
         return;
@@ -521,6 +619,7 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         return;
     case MSG_SYNC:
     case MSG_WAIT:
+    case MSG_REOFFER:
         break;
     default:
         err_set(&error, LP_PROTOCOL, "the server has no answer to a %s message (number %u)", message_name(m.number),
@@ -536,8 +635,10 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         answer_refused(s, actions, id, LP_REFUSED, "say hello first");
     } else if (m.number == MSG_SYNC) {
         on_sync(s, reader, actions, id, &m, bytes);
+    } else if (m.number == MSG_REOFFER) {
+        submit(s, actions, JOB_REOFFER, id, bytes);
     } else {
-        on_wait(s, reader, actions, id, &m);
+        on_wait(s, reader, actions, id, &m, bytes);
     }
 }
 

@@ -58,6 +58,25 @@ static lp_err refuse_busy(const char *directory, int fd, lp_error *error) {
     return err_set(error, LP_BUSY, "the pool in %s is in use by process %ld; stop that first", directory, pid);
 }
 
+lp_err file_make_fresh_directory(const char *directory, const char *name, char *path_out, size_t size,
+                                 lp_error *error) {
+    for (int number = 1; number < 1000; number++) {
+        int used = number == 1 ? snprintf(path_out, size, "%s/%s", directory, name)
+                               : snprintf(path_out, size, "%s/%s.%d", directory, name, number);
+        if (used < 0 || (size_t)used >= size)
+            return err_set(error, LP_INVALID, "the name of the directory %s is too long", directory);
+        if (mkdir(path_out, 0700) == 0)
+            return LP_OK;
+        if (errno != EEXIST)
+            return fail("make", path_out, error);
+    }
+    return err_set(error, LP_EXISTS, "%s has too many directories %s; move some away", directory, name);
+}
+
+void file_remove_directory(const char *path) {
+    rmdir(path);
+}
+
 lp_err file_lock(const char *directory, int *fd_out, lp_error *error) {
     char *path = file_join(directory, "pool.lock");
     if (!path)

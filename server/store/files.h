@@ -4,6 +4,7 @@
 #define SERVER_STORE_FILES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "leadpool/error.h"
 
@@ -13,6 +14,10 @@ bool file_exists(const char *path);
 
 /** Makes a directory only its owner can enter; one that is there already is fine. Errors: LP_IO, LP_FULL. */
 lp_err file_make_directory(const char *path, lp_error *error);
+
+/** Makes a directory `name` in `directory`, or `name.2` and so on if that is taken, and gives its path. Errors: LP_IO, LP_FULL, LP_INVALID too long. */
+lp_err file_make_fresh_directory(const char *directory, const char *name, char *path_out, size_t size, lp_error *error);
+void file_remove_directory(const char *path); /**< an empty one */
 
 /** Takes the lock of `directory` for as long as *fd_out is open, and writes this process's number into it.
  *  Errors: LP_BUSY naming the process that has it, LP_IO, LP_FULL, LP_NOMEM. */

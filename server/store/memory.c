@@ -344,6 +344,10 @@ static lp_err memory_take_seq(store *base, uint64_t count, uint64_t *first_out, 
     return LP_OK;
 }
 
+static uint64_t memory_last_seq(const store *base) {
+    return ((const memory_store *)base)->now.last_seq;
+}
+
 static bool is_appended(memory_store *m, const store_history *entry) {
     uint8_t bytes[HISTORY_KEY_BYTES];
     history_key(bytes, entry, 0);
@@ -570,6 +574,23 @@ static lp_err memory_read_document(store_reader *base, store_space space, span k
     return read_value(r->store, space, key, r->at, value_out, error);
 }
 
+static lp_err memory_read_next(store_reader *base, store_space space, span from, span *key_out, span *value_out,
+                               lp_error *error) {
+    memory_reader *r = (memory_reader *)base;
+    assert(r->open);
+    buf full = {0};
+    span key = {0};
+    lp_err err = document_key(&full, space, from) ? LP_NOT_FOUND : err_plain(error, LP_NOMEM);
+    const table_version *version =
+        err == LP_NOT_FOUND ? step(r->store, &r->store->documents, buf_span(&full), false, r->at, &key) : NULL;
+    buf_fini(&full);
+    if (!version || key.data[0] != (uint8_t)space)
+        return err;
+    *key_out = span_of(key.data + 1, key.size - 1);
+    *value_out = version->value;
+    return LP_OK;
+}
+
 /* --- the store as a whole --- */
 
 static lp_err memory_backup(store *base, const char *path, store_progress_fn progress, void *ctx, lp_error *error) {
@@ -698,6 +719,7 @@ const store_ops store_memory_ops = {
     .load = memory_load,
     .save = memory_save,
     .take_seq = memory_take_seq,
+    .last_seq = memory_last_seq,
     .append = memory_append,
     .holds = memory_holds,
     .history = memory_history,
@@ -717,6 +739,7 @@ const store_ops store_memory_ops = {
     .read = memory_read,
     .read_history = memory_read_history,
     .read_document = memory_read_document,
+    .read_next = memory_read_next,
     .backup = memory_backup,
     .verify = memory_verify,
 };

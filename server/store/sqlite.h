@@ -17,6 +17,7 @@
 #include "server/store/store.h"
 
 #define POOL_APPLICATION_ID 0x4c454144 /**< "LEAD" in the file's header */
+#define POOL_SCHEMA_VERSION 1          /**< of the last step in migrations.def */
 #define POOL_PAGE_BYTES 4096
 
 typedef enum sql_statement {
@@ -76,6 +77,8 @@ lp_err sql_tally_read(sql_conn *c, sql_tally *tally_out, lp_error *error);
 /** The row lies in c->scratch. rid_out (may be NULL): 0 if nothing names the id. LP_NOT_FOUND if there is no row. */
 lp_err sql_load(sql_conn *c, const lp_id *id, uint64_t *rid_out, store_row *row_out, lp_error *error);
 lp_err sql_history(sql_conn *c, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+/** Moves two spans of a statement's row into c->scratch, where they outlive it. */
+lp_err sql_keep(sql_conn *c, span *first, span *second, lp_error *error);
 /** The value lies in c->scratch. */
 lp_err sql_document(sql_conn *c, store_space space, span key, span *value_out, lp_error *error);
 
@@ -137,6 +140,7 @@ lp_err sqlite_note(sqlite_store *s, lp_err err); /**< remembers an error that sp
 lp_err sqlite_load(store *s, const lp_id *id, store_row *row_out, lp_error *error);
 lp_err sqlite_save(store *s, const store_row *row, lp_error *error);
 lp_err sqlite_take_seq(store *s, uint64_t count, uint64_t *first_out, lp_error *error);
+uint64_t sqlite_last_seq(const store *s);
 lp_err sqlite_append(store *s, const store_history *entry, bool *added_out, lp_error *error);
 /** Opens the writer's connection anew after a commit of which nobody knows whether it happened, and reads what the file says. */
 lp_err sqlite_reopen(sqlite_store *s, lp_error *error);
@@ -159,6 +163,7 @@ lp_err sqlite_feed(store_reader *r, scope_class scope, uint64_t after, store_row
 lp_err sqlite_read(store_reader *r, const lp_id *id, store_row *row_out, lp_error *error);
 lp_err sqlite_read_history(store_reader *r, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
 lp_err sqlite_read_document(store_reader *r, store_space space, span key, span *value_out, lp_error *error);
+lp_err sqlite_read_next(store_reader *r, store_space space, span from, span *key_out, span *value_out, lp_error *error);
 
 lp_err sqlite_backup(store *s, const char *path, store_progress_fn progress, void *ctx, lp_error *error);
 lp_err sqlite_verify(store_reader *r, store_progress_fn progress, void *ctx, lp_error *error);

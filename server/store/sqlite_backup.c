@@ -11,6 +11,7 @@
 #include "proto/err.h"
 #include "server/store/files.h"
 #include "server/store/sqlite.h"
+#include "server/store/sqlite_file.h"
 
 #define PAGES_A_STEP 64
 
@@ -45,11 +46,10 @@ static lp_err finish(sql_conn *to, lp_error *error) {
     return err;
 }
 
-static lp_err write_copy(const sqlite_store *s, const char *part, store_progress_fn progress, void *ctx,
-                         lp_error *error) {
+static lp_err write_copy(const char *source, const char *part, store_progress_fn progress, void *ctx, lp_error *error) {
     sql_conn from = {0}, to = {0};
     sql_tally tally;
-    lp_err err = sql_open(&from, s->path, SQL_READER, error);
+    lp_err err = sql_open(&from, source, SQL_READER, error);
     if (err == LP_OK)
         err = sql_do(&from, SQL_SNAPSHOT, error);
     if (err == LP_OK)
@@ -65,8 +65,7 @@ static lp_err write_copy(const sqlite_store *s, const char *part, store_progress
     return err;
 }
 
-lp_err sqlite_backup(store *base, const char *path, store_progress_fn progress, void *ctx, lp_error *error) {
-    const sqlite_store *s = (const sqlite_store *)base;
+lp_err sqlite_file_copy(const char *from, const char *path, store_progress_fn progress, void *ctx, lp_error *error) {
     if (file_exists(path))
         return err_set(error, LP_EXISTS, "%s exists already; choose another name", path);
     size_t size = strlen(path) + sizeof ".part";
@@ -77,7 +76,7 @@ lp_err sqlite_backup(store *base, const char *path, store_progress_fn progress, 
     lp_err err = file_create(part, error);
     if (err)
         goto out;
-    err = write_copy(s, part, progress, ctx, error);
+    err = write_copy(from, part, progress, ctx, error);
     if (err == LP_OK)
         err = file_publish(part, path, error);
     if (err)
@@ -85,4 +84,8 @@ lp_err sqlite_backup(store *base, const char *path, store_progress_fn progress, 
 out:
     free(part);
     return err;
+}
+
+lp_err sqlite_backup(store *base, const char *path, store_progress_fn progress, void *ctx, lp_error *error) {
+    return sqlite_file_copy(((const sqlite_store *)base)->path, path, progress, ctx, error);
 }

@@ -27,6 +27,8 @@ static const struct {
 
 #define MIGRATION_COUNT (sizeof migrations / sizeof migrations[0])
 
+_Static_assert(MIGRATION_COUNT == POOL_SCHEMA_VERSION, "every step adds one to the version");
+
 const store_ops store_sqlite_ops = {
     .name = "sqlite",
     .open = sqlite_open,
@@ -41,6 +43,7 @@ const store_ops store_sqlite_ops = {
     .load = sqlite_load,
     .save = sqlite_save,
     .take_seq = sqlite_take_seq,
+    .last_seq = sqlite_last_seq,
     .append = sqlite_append,
     .holds = sqlite_holds,
     .history = sqlite_history,
@@ -60,6 +63,7 @@ const store_ops store_sqlite_ops = {
     .read = sqlite_read,
     .read_history = sqlite_read_history,
     .read_document = sqlite_read_document,
+    .read_next = sqlite_read_next,
     .backup = sqlite_backup,
     .verify = sqlite_verify,
 };

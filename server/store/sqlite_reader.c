@@ -5,21 +5,46 @@
 #include <stdlib.h>
 
 #include "proto/err.h"
+#include "server/store/files.h"
 #include "server/store/sqlite.h"
+#include "server/store/sqlite_file.h"
 
-lp_err sqlite_reader_open(store *base, store_reader **reader_out, lp_error *error) {
-    const sqlite_store *s = (const sqlite_store *)base;
+static lp_err open_reader(const char *path, store_reader **reader_out, lp_error *error) {
     sqlite_reader *r = calloc(1, sizeof *r);
     if (!r)
         return err_plain(error, LP_NOMEM);
     r->base.ops = &store_sqlite_ops;
-    lp_err err = sql_open(&r->conn, s->path, SQL_READER, error);
+    lp_err err = sql_open(&r->conn, path, SQL_READER, error);
     if (err) {
         sqlite_reader_close(&r->base);
         return err;
     }
     *reader_out = &r->base;
     return LP_OK;
+}
+
+lp_err sqlite_reader_open(store *base, store_reader **reader_out, lp_error *error) {
+    return open_reader(((const sqlite_store *)base)->path, reader_out, error);
+}
+
+lp_err sqlite_file_read(const char *path, store_reader **reader_out, lp_error *error) {
+    if (!file_exists(path))
+        return err_set(error, LP_NOT_FOUND, "there is no file %s", path);
+    lp_err err = open_reader(path, reader_out, error);
+    if (err)
+        return err;
+    sql_conn *c = &((sqlite_reader *)*reader_out)->conn;
+    int64_t application = 0, version = 0;
+    err = sql_number(c, "PRAGMA application_id", &application, error);
+    if (!err)
+        err = sql_number(c, "PRAGMA user_version", &version, error);
+    if (!err && application != POOL_APPLICATION_ID)
+        err = err_set(error, LP_CORRUPT, "%s is not a leadpool pool; give a file that leadpoold backup has made", path);
+    if (!err && version > POOL_SCHEMA_VERSION)
+        err = err_set(error, LP_VERSION, "%s was made by a newer version of leadpool; upgrade this one", path);
+    if (err)
+        sqlite_reader_close(*reader_out);
+    return err;
 }
 
 void sqlite_reader_close(store_reader *base) {
@@ -110,4 +135,27 @@ lp_err sqlite_read_document(store_reader *base, store_space space, span key, spa
     sqlite_reader *r = (sqlite_reader *)base;
     assert(r->open);
     return sql_document(&r->conn, space, key, value_out, error);
+}
+
+lp_err sqlite_read_next(store_reader *base, store_space space, span from, span *key_out, span *value_out,
+                        lp_error *error) {
+    sqlite_reader *r = (sqlite_reader *)base;
+    assert(r->open);
+    sqlite3_stmt *statement;
+    lp_err err = sql_take(&r->conn, SQL_NEXT, &statement, error);
+    if (err)
+        return err;
+    sqlite3_bind_int(statement, 1, (int)space);
+    sql_bind(statement, 2, from);
+    err = sql_step(&r->conn, statement, error);
+    if (err)
+        return err;
+    span key = sql_span(statement, 0), value = sql_span(statement, 1);
+    err = sql_keep(&r->conn, &key, &value, error);
+    if (err == LP_OK) {
+        *key_out = key;
+        *value_out = value;
+    }
+    sqlite3_reset(statement);
+    return err;
 }

@@ -15,7 +15,7 @@ void sql_row(sqlite3_stmt *statement, int column, store_row *row_out) {
 }
 
 /* Copies spans of a statement's row to the scratch buffer, one after another, so that the statement can be reset. */
-static lp_err keep(sql_conn *c, span *first, span *second, lp_error *error) {
+lp_err sql_keep(sql_conn *c, span *first, span *second, lp_error *error) {
     buf_clear(&c->scratch);
     buf_append_span(&c->scratch, *first);
     buf_append_span(&c->scratch, *second);
@@ -63,7 +63,7 @@ lp_err sql_load(sql_conn *c, const lp_id *id, uint64_t *rid_out, store_row *row_
     } else {
         *row_out = (store_row){.id = *id};
         sql_row(statement, 1, row_out);
-        err = keep(c, &row_out->body, &row_out->stamps, error);
+        err = sql_keep(c, &row_out->body, &row_out->stamps, error);
     }
     sqlite3_reset(statement);
     return err;
@@ -113,7 +113,7 @@ lp_err sql_document(sql_conn *c, store_space space, span key, span *value_out, l
     if (err)
         return err;
     span value = sql_span(statement, 0), nothing = {0};
-    err = keep(c, &value, &nothing, error);
+    err = sql_keep(c, &value, &nothing, error);
     if (err == LP_OK)
         *value_out = value;
     sqlite3_reset(statement);

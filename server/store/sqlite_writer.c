@@ -100,6 +100,10 @@ lp_err sqlite_save(store *base, const store_row *row, lp_error *error) {
     return LP_OK;
 }
 
+uint64_t sqlite_last_seq(const store *base) {
+    return ((const sqlite_store *)base)->now.last_seq;
+}
+
 lp_err sqlite_take_seq(store *base, uint64_t count, uint64_t *first_out, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     lp_err err = sqlite_usable(s, error);

@@ -10,7 +10,7 @@ bool store_ops_complete(const store_ops *ops) {
            ops->holds && ops->history && ops->rows && ops->drop_history && ops->drop_row && ops->scrub && ops->get &&
            ops->put && ops->each && ops->reader_open && ops->reader_close && ops->snapshot && ops->snapshot_end &&
            ops->counts && ops->feed && ops->read && ops->read_history && ops->read_document && ops->backup &&
-           ops->verify;
+           ops->read_next && ops->last_seq && ops->verify;
 }
 
 static uint64_t greatest_seq(const record *rec) {

@@ -60,6 +60,7 @@ typedef enum store_space {
     STORE_REVIEW = 6, /**< changes that await a decision: review.h */
     STORE_SEEN = 7,   /**< by device number: when it was here last, and what it has read */
     STORE_PURGED = 8, /**< by record id: deleted and forgotten. Kept for ever */
+    STORE_TAG = 9,    /**< what names a commit: by its last seq, 8 bytes big-endian */
 } store_space;
 
 typedef struct store_counts {
@@ -101,6 +102,8 @@ typedef struct store_ops {
     lp_err (*save)(store *s, const store_row *row, lp_error *error);
     /** The next `count` (>= 1) numbers of the pool's order; the first of them comes out. */
     lp_err (*take_seq)(store *s, uint64_t count, uint64_t *first_out, lp_error *error);
+    /** The last number taken, in this transaction or before. */
+    uint64_t (*last_seq)(const store *s);
     /** Appends to history. The same (id, stamp, base, body) again is ignored: *added_out says which it was. */
     lp_err (*append)(store *s, const store_history *entry, bool *added_out, lp_error *error);
     /** True if append would ignore the entry (its seq does not matter). Looks in one place, however long the record's history is. */
@@ -135,6 +138,8 @@ typedef struct store_ops {
     lp_err (*read)(store_reader *r, const lp_id *id, store_row *row_out, lp_error *error);
     lp_err (*read_history)(store_reader *r, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
     lp_err (*read_document)(store_reader *r, store_space space, span key, span *value_out, lp_error *error);
+    /** The first document with a key not less than `from`. LP_NOT_FOUND (error untouched) if there is none. */
+    lp_err (*read_next)(store_reader *r, store_space space, span from, span *key_out, span *value_out, lp_error *error);
 
     /** Consistent copy of the last commit to the new file `path`, while others read and write. Errors: LP_EXISTS, LP_UNSUPPORTED. */
     lp_err (*backup)(store *s, const char *path, store_progress_fn progress, void *ctx, lp_error *error);

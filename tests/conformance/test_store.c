@@ -540,6 +540,25 @@ static void documents_are_put_replaced_and_deleted_by_an_empty_value(void **stat
     assert_int_equal(f->ops->read_document(f->r, STORE_META, span_text("k"), &value, &untouched), LP_NOT_FOUND);
 }
 
+static void the_next_document_is_found_from_any_key(void **state) {
+    fixture *f = *state;
+    span key, value;
+    begin(f);
+    put_text(f, STORE_STAFF, "z", "0");
+    put_text(f, STORE_TAG, "b", "1");
+    put_text(f, STORE_TAG, "d", "2");
+    commit(f);
+    must(f, f->ops->snapshot(f->r, &f->error));
+    must(f, f->ops->read_next(f->r, STORE_TAG, (span){0}, &key, &value, &f->error));
+    assert_true(span_equal(key, span_text("b")) && span_equal(value, span_text("1")));
+    must(f, f->ops->read_next(f->r, STORE_TAG, span_text("b"), &key, &value, &f->error));
+    assert_true(span_equal(key, span_text("b")));
+    must(f, f->ops->read_next(f->r, STORE_TAG, span_text("bb"), &key, &value, &f->error));
+    assert_true(span_equal(key, span_text("d")) && span_equal(value, span_text("2")));
+    assert_int_equal(f->ops->read_next(f->r, STORE_TAG, span_text("e"), &key, &value, &f->error), LP_NOT_FOUND);
+    assert_int_equal(f->ops->read_next(f->r, STORE_DEVICE, span_text("a"), &key, &value, &f->error), LP_NOT_FOUND);
+}
+
 static void documents_are_listed_by_prefix_in_order_of_key(void **state) {
     fixture *f = *state;
     begin(f);
@@ -981,6 +1000,7 @@ static void any_operations_give_the_same_answers_on_both_engines(void **state) {
     T(what_is_dropped_is_gone_and_counted_so)                                                                          \
     T(history_comes_back_whole_oldest_stamp_first)                                                                     \
     T(documents_are_put_replaced_and_deleted_by_an_empty_value)                                                        \
+    T(the_next_document_is_found_from_any_key)                                                                         \
     T(documents_are_listed_by_prefix_in_order_of_key)                                                                  \
     T(the_feed_is_in_order_bounded_and_stops_when_told)                                                                \
     T(an_open_transaction_is_invisible_to_readers)                                                                     \

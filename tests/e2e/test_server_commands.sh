@@ -63,7 +63,7 @@ expect 2 leadpoold status
 expect 2 leadpoold status --data "$dir/pool" --frobnicate
 expect 2 leadpoold serve --data "$dir/pool" --workers 99
 expect 2 leadpoold serve --data "$dir/pool" --plaintext --listen 0.0.0.0:0
-for command in init serve invite status backup verify version; do
+for command in init serve invite status backup restore verify version; do
     expect 0 leadpoold $command --help
     grep -q 'example:' "$dir/out" || fail "$command --help has no example"
 done

@@ -37,10 +37,10 @@ static void an_unknown_device_is_refused(void **state) {
     hand_connect(&h);
     h.device += 100;
     hand_hello(&h, 0);
-    hand_expect_refused(&h, LP_REFUSED);
+    hand_expect_refused(&h, LP_FORGOTTEN);
     h.device = 0;
     hand_hello(&h, 0);
-    hand_expect_refused(&h, LP_REFUSED);
+    hand_expect_refused(&h, LP_FORGOTTEN);
     hand_close(&h);
 }
 

@@ -30,7 +30,11 @@ static void start_cursors(hand *h) {
 }
 
 void hand_open(hand *h, uint32_t devices) {
-    world_options options = {.engine = &store_memory_ops, .devices = devices, .seed = 1, .name = "hand"};
+    hand_open_on(h, devices, &store_memory_ops);
+}
+
+void hand_open_on(hand *h, uint32_t devices, const store_ops *engine) {
+    world_options options = {.engine = engine, .devices = devices, .seed = 1, .name = "hand"};
     *h = (hand){.link = -1, .version = PROTOCOL_VERSION, .version_min = PROTOCOL_VERSION_MIN, .kind = KIND_LEAD};
     h->world = world_new(&options);
     h->next_id = 0x80000000u;
@@ -118,6 +122,30 @@ void hand_hello(hand *h, uint64_t batch) {
     hello.batch = h->forge_batch ? h->forge_batch : batch;
     hand_send_message(h, &hello);
     buf_fini(&to_sign);
+}
+
+void hand_rejoin(hand *h, const uint8_t new_seed[CRYPTO_SEED_BYTES], span pass, bool lie) {
+    static const uint8_t install[16] = {7};
+    buf to_sign = {0};
+    uint8_t key[CRYPTO_KEY_BYTES], signature[CRYPTO_SIGNATURE_BYTES];
+    assert_int_equal(crypto_public_key(new_seed, key, NULL), LP_OK);
+    message rejoin = {.number = MSG_REJOIN,
+                      .version = h->version,
+                      .device = h->device,
+                      .public_key = span_of(key, sizeof key),
+                      .install = span_of(install, sizeof install),
+                      .pass = pass};
+    message_rejoin_signed(&rejoin, span_of(h->binding, sizeof h->binding), &to_sign);
+    assert_int_equal(crypto_sign(h->seed, buf_span(&to_sign), signature, NULL), LP_OK);
+    signature[3] ^= lie;
+    rejoin.signature = span_of(signature, sizeof signature);
+    hand_send_message(h, &rejoin);
+    buf_fini(&to_sign);
+}
+
+void hand_reoffer(hand *h, span entries, span changes) {
+    message m = {.number = MSG_REOFFER, .entries = entries, .changes = changes};
+    hand_send_message(h, &m);
 }
 
 void hand_greet(hand *h, uint64_t batch) {

@@ -45,6 +45,7 @@ typedef struct hand {
 
 /** A world with `devices` joined devices on the memory store. */
 void hand_open(hand *h, uint32_t devices);
+void hand_open_on(hand *h, uint32_t devices, const store_ops *engine);
 void hand_close(hand *h);
 /** A new connection; the one before is closed. */
 void hand_connect(hand *h);
@@ -54,6 +55,10 @@ void hand_send(hand *h, buf *request); /**< takes it */
 void hand_send_message(hand *h, const message *m);
 void hand_join(hand *h);
 void hand_hello(hand *h, uint64_t batch);
+/** Becomes another device: signed with `seed`, or that key with one bit turned if `lie`; the new key is `new_seed`. */
+void hand_rejoin(hand *h, const uint8_t new_seed[CRYPTO_SEED_BYTES], span pass, bool lie);
+/** Offers `entries` (sealed changes) again, or `changes`. */
+void hand_reoffer(hand *h, span entries, span changes);
 /** Connects if need be, says hello and is welcome. */
 void hand_greet(hand *h, uint64_t batch);
 void hand_begin(hand *h);

@@ -199,6 +199,12 @@ void world_server_open(world *w, bool create);
 /** Stops without a word: sessions and jobs are gone, what was committed stays. */
 void world_server_crash(world *w);
 void world_server_restart(world *w);
+/** A backup of the pool in a new file of the world's directory, noted as `leadpoold backup` does. SQLite only. */
+void world_server_backup(world *w, const char *name);
+/** The server stops, the backup is put in place as `leadpoold restore` does, and it starts again. */
+void world_server_restore(world *w, const char *name);
+/** The same behind its back: the file is copied in place. */
+void world_server_set_back(world *w, const char *name);
 void world_server_take(world *w, world_parcel *p);
 /** Commits the jobs that have gathered, as one group, and hands them back. */
 void world_server_commit(world *w);

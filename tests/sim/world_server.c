@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
+#include "server/restore.h"
+#include "server/store/sqlite_file.h"
 #include "tests/sim/world.h"
 
 /* What a job came from. A session that is gone by the time its job is done has orphaned it. */
@@ -86,6 +88,62 @@ void world_server_crash(world *w) {
 
 void world_server_restart(world *w) {
     world_server_crash(w);
+    world_server_open(w, false);
+}
+
+/* ---- backups ---- */
+
+static void backup_path(const world *w, const char *name, char path_out[400]) {
+    snprintf(path_out, 400, "%.250s/%s", w->directory, name);
+}
+
+static void run_operators_job(world *w, job *j) {
+    origin from = {w, -1, NULL, false};
+    j->done = on_done;
+    j->ctx = &from;
+    committer_run(w->committer, j);
+    world_expect(w, from.done && !j->result, "the operator's job: %s", j->error.message);
+}
+
+void world_server_backup(world *w, const char *name) {
+    char path[400];
+    lp_error error = {.message = ""};
+    backup_path(w, name, path);
+    world_expect(w, !w->store->ops->backup(w->store, path, NULL, NULL, &error), "backup: %s", error.message);
+    job *j = job_new(JOB_BACKUP);
+    assert_non_null(j);
+    j->seq = committer_seq(w->committer);
+    world_note(w, "backup at %llu", (unsigned long long)j->seq);
+    run_operators_job(w, j);
+    job_free(j);
+}
+
+void world_server_restore(world *w, const char *name) {
+    char path[400], directory[400];
+    lp_error error = {.message = ""};
+    restored result;
+    backup_path(w, name, path);
+    backup_path(w, "store", directory);
+    world_server_crash(w);
+    world_expect(w, !restore_pool(directory, path, &w->env, w->pool.ledger, NULL, NULL, &result, &error), "restore: %s",
+                 error.message);
+    world_note(w, "restored to %llu", (unsigned long long)result.seq);
+    world_server_open(w, false);
+}
+
+void world_server_set_back(world *w, const char *name) {
+    char path[400], database[400], log[416];
+    lp_error error = {.message = ""};
+    backup_path(w, name, path);
+    backup_path(w, "store/pool.db", database);
+    world_server_crash(w);
+    snprintf(log, sizeof log, "%s-wal", database);
+    remove(log);
+    snprintf(log, sizeof log, "%s-shm", database);
+    remove(log);
+    remove(database);
+    world_expect(w, !sqlite_file_copy(path, database, NULL, NULL, &error), "set back: %s", error.message);
+    world_note(w, "set back behind its back");
     world_server_open(w, false);
 }
 
@@ -235,12 +293,8 @@ void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BY
     assert_non_null(j);
     assert_int_equal(message_encode(&control, &j->request, NULL), LP_OK);
     buf_fini(&arguments);
-    origin from = {w, -1, NULL, false};
-    j->done = on_done;
-    j->ctx = &from;
-    committer_run(w->committer, j);
+    run_operators_job(w, j);
     message answer;
-    world_expect(w, from.done && !j->result, "invite: %s", j->error.message);
     assert_int_equal(message_decode(buf_span(&j->answer), &answer, NULL), LP_OK);
     assert_true(take_token(answer.result, token_out));
     job_free(j);

@@ -28,8 +28,11 @@ void kit_directory_remove(const kit_directory *d) {
     for (struct dirent *entry; listing && (entry = readdir(listing));) {
         char path[320];
         kit_path(d, entry->d_name, path);
-        if (entry->d_name[0] != '.')
-            unlink(path);
+        if (entry->d_name[0] == '.' || unlink(path) == 0)
+            continue;
+        kit_directory below;
+        snprintf(below.path, sizeof below.path, "%.250s", path);
+        kit_directory_remove(&below);
     }
     if (listing)
         closedir(listing);

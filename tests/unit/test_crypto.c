@@ -76,6 +76,67 @@ static void signatures_are_those_of_rfc_8032(void **state) {
     assert_true(crypto_verify(span_of(key, 32), (span){0}, span_of(signature, 64)));
 }
 
+/* Computed with another library (pyca/cryptography): X25519, HKDF and AESGCM put together as crypto_seal.c says. */
+static void sealing_is_as_another_library_does_it(void **state) {
+    (void)state;
+    uint8_t ephemeral[CRYPTO_SEAL_KEY_BYTES], private_key[CRYPTO_SEAL_KEY_BYTES], key[CRYPTO_SEAL_KEY_BYTES];
+    span plain = SPAN_LITERAL("Hello \xe7\x8e\x8b\xe4\xbc\x9f");
+    crypto_sealer *sealer;
+    buf sealed = {0}, opened = {0};
+    for (uint8_t i = 0; i < 32; i++) {
+        ephemeral[i] = (uint8_t)(i + 1);
+        private_key[i] = (uint8_t)(i + 65);
+    }
+    assert_int_equal(crypto_seal_public(private_key, key, NULL), LP_OK);
+    assert_hex(span_of(key, 32), "64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128d9846d48466");
+    assert_int_equal(crypto_sealer_new(key, ephemeral, &sealer, NULL), LP_OK);
+    assert_int_equal(crypto_seal(sealer, plain, &sealed, NULL), LP_OK);
+    assert_hex(buf_span(&sealed), "07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c"
+                                  "0000000000000001f0bb8cb9155f47dbc2c1d65af650be6121bcb82a0d1fc402dc515dae");
+    buf_clear(&sealed);
+    assert_int_equal(crypto_seal(sealer, plain, &sealed, NULL), LP_OK);
+    assert_hex(buf_span(&sealed), "07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c"
+                                  "000000000000000256e544b1cb55df2168895cfbfd6cd07428b26018f689b947858444b7");
+    assert_int_equal(crypto_unseal(private_key, buf_span(&sealed), &opened, NULL), LP_OK);
+    assert_true(span_equal(buf_span(&opened), plain));
+    crypto_sealer_free(sealer);
+    crypto_sealer_free(NULL);
+    buf_fini(&sealed);
+    buf_fini(&opened);
+}
+
+static void what_was_sealed_opens_only_whole_and_with_its_key(void **state) {
+    (void)state;
+    prop p = prop_begin("unit_crypto");
+    uint8_t ephemeral[CRYPTO_SEAL_KEY_BYTES], private_key[CRYPTO_SEAL_KEY_BYTES], key[CRYPTO_SEAL_KEY_BYTES];
+    crypto_sealer *sealer;
+    buf sealed = {0}, opened = {0};
+    prop_bytes(&p, ephemeral, sizeof ephemeral);
+    prop_bytes(&p, private_key, sizeof private_key);
+    assert_int_equal(crypto_seal_public(private_key, key, NULL), LP_OK);
+    assert_int_equal(crypto_sealer_new(key, ephemeral, &sealer, NULL), LP_OK);
+    assert_int_equal(crypto_seal(sealer, (span){0}, &sealed, NULL), LP_OK);
+    assert_int_equal(sealed.size, CRYPTO_SEAL_EXTRA_BYTES);
+    assert_int_equal(crypto_unseal(private_key, buf_span(&sealed), &opened, NULL), LP_OK);
+    assert_int_equal(opened.size, 0);
+    assert_int_equal(crypto_seal(sealer, SPAN_LITERAL("x"), &sealed, NULL), LP_OK);
+    span second = span_of(sealed.data + CRYPTO_SEAL_EXTRA_BYTES, CRYPTO_SEAL_EXTRA_BYTES + 1);
+    assert_int_equal(crypto_unseal(private_key, second, &opened, NULL), LP_OK);
+    for (size_t i = 0; i < second.size; i++) {
+        sealed.data[CRYPTO_SEAL_EXTRA_BYTES + i] ^= 0x40;
+        assert_int_equal(crypto_unseal(private_key, second, &opened, NULL), LP_INVALID);
+        assert_int_equal(crypto_unseal(private_key, span_of(second.data, i), &opened, NULL), LP_INVALID);
+        sealed.data[CRYPTO_SEAL_EXTRA_BYTES + i] ^= 0x40;
+    }
+    private_key[7] ^= 1;
+    assert_int_equal(crypto_unseal(private_key, second, &opened, NULL), LP_INVALID);
+    memset(key, 0, sizeof key); /* a point of small order: everybody would know the secret */
+    assert_int_equal(crypto_sealer_new(key, ephemeral, &sealer, NULL), LP_INVALID);
+    crypto_sealer_free(sealer);
+    buf_fini(&sealed);
+    buf_fini(&opened);
+}
+
 static void equality_is_of_bytes_and_size(void **state) {
     (void)state;
     assert_true(crypto_equal(SPAN_LITERAL("ab"), SPAN_LITERAL("ab")));
@@ -209,6 +270,8 @@ int main(void) {
         cmocka_unit_test(sha256_is_that_of_fips_180),
         cmocka_unit_test(the_mac_is_siphash_2_4_with_128_bits),
         cmocka_unit_test(signatures_are_those_of_rfc_8032),
+        cmocka_unit_test(sealing_is_as_another_library_does_it),
+        cmocka_unit_test(what_was_sealed_opens_only_whole_and_with_its_key),
         cmocka_unit_test(equality_is_of_bytes_and_size),
         cmocka_unit_test(base64url_comes_back_and_has_one_text),
         cmocka_unit_test(a_digest_does_not_depend_on_order_and_can_be_undone),

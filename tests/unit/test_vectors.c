@@ -34,7 +34,8 @@ typedef struct fixture {
     uint8_t public_key[CRYPTO_KEY_BYTES];
     uint8_t signature[CRYPTO_SIGNATURE_BYTES];
     uint8_t digest[DIGEST_BYTES];
-    buf hello_signed, changes, page_changes, cursors, pages, verdicts, scopes, arguments, result;
+    buf hello_signed, changes, page_changes, cursors, pages, verdicts, scopes, arguments, result, forks, entries,
+        sealed;
 } fixture;
 
 static stamp at(int64_t ms, uint32_t count, uint32_t author) {
@@ -99,6 +100,20 @@ static void make_digest(fixture *f) {
     digester_free(d);
 }
 
+/* Keys that are easy to write down: private keys 1, 2, .. 32 (ephemeral) and 65, 66, .. 96 (the pool's). */
+static void make_sealed(fixture *f) {
+    uint8_t ephemeral[CRYPTO_SEAL_KEY_BYTES], pool[CRYPTO_SEAL_KEY_BYTES], key[CRYPTO_SEAL_KEY_BYTES];
+    crypto_sealer *sealer;
+    for (uint8_t i = 0; i < 32; i++) {
+        ephemeral[i] = (uint8_t)(i + 1);
+        pool[i] = (uint8_t)(i + 65);
+    }
+    assert_int_equal(crypto_seal_public(pool, key, NULL), LP_OK);
+    assert_int_equal(crypto_sealer_new(key, ephemeral, &sealer, NULL), LP_OK);
+    assert_int_equal(crypto_seal(sealer, buf_span(&f->changes), &f->sealed, NULL), LP_OK);
+    crypto_sealer_free(sealer);
+}
+
 static void make_lists(fixture *f) {
     cursor fresh = {.scope = SPAN_LITERAL("setup")};
     cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678"), 0};
@@ -123,6 +138,12 @@ static void make_lists(fixture *f) {
     wire_put_array(&f->scopes, 2);
     wire_put_text(&f->scopes, SPAN_LITERAL("setup"));
     wire_put_text(&f->scopes, SPAN_LITERAL("pool"));
+    wire_put_array(&f->forks, 1);
+    wire_put_array(&f->forks, 2);
+    wire_put_bytes(&f->forks, SPAN_LITERAL(BYTES_16("D")));
+    wire_put_u64(&f->forks, 69000);
+    wire_put_array(&f->entries, 1);
+    wire_put_bytes(&f->entries, buf_span(&f->sealed));
     wire_put_map(&f->arguments, 1);
     wire_put_text(&f->arguments, SPAN_LITERAL("staff"));
     wire_put_text(&f->arguments, SPAN_LITERAL("Li Wei"));
@@ -153,6 +174,13 @@ static message golden(fixture *f, uint32_t number) {
     m.staff = SPAN_LITERAL(BYTES_16("S"));
     m.staff_name = SPAN_LITERAL("Li Wei");
     m.role = SPAN_LITERAL("rep");
+    m.seal_key = SPAN_LITERAL(BYTES_32("K"));
+    m.pass = SPAN_LITERAL("pass: opaque");
+    m.seq = 70001;
+    m.kept_seq = 60000;
+    m.taken = 1;
+    m.forks = buf_span(&f->forks);
+    m.entries = buf_span(&f->entries);
     m.signature = span_of(f->signature, sizeof f->signature);
     m.program = SPAN_LITERAL("leadpool 0.1.0");
     m.epoch = SPAN_LITERAL(BYTES_16("E"));
@@ -173,6 +201,7 @@ static int set_up(void **state) {
     *state = &f;
     make_changes(&f);
     make_digest(&f);
+    make_sealed(&f);
     make_lists(&f);
     message hello = golden(&f, MSG_HELLO);
     message_hello_signed(&hello, SPAN_LITERAL(BYTES_32("B")), &f.hello_signed);
@@ -182,8 +211,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     fixture *f = *state;
-    buf *all[] = {&f->hello_signed, &f->changes, &f->page_changes, &f->cursors, &f->pages,
-                  &f->verdicts,     &f->scopes,  &f->arguments,    &f->result};
+    buf *all[] = {&f->hello_signed, &f->changes,   &f->page_changes, &f->cursors, &f->pages,   &f->verdicts,
+                  &f->scopes,       &f->arguments, &f->result,       &f->forks,   &f->entries, &f->sealed};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_fini(all[i]);
     return 0;
@@ -314,6 +343,11 @@ static void every_list_has_a_vector(void **state) {
                buf_span(&f->pages));
     check_list("list-verdicts", "verdicts: set 0 received, change 1 of set 1 refused, change 0 of set 2 lost",
                buf_span(&f->verdicts));
+    check_list(
+        "sealed",
+        "list-changes.hex sealed to the pool whose private key is the bytes 65, 66, .. 96, by the ephemeral key 1, 2, "
+        ".. 32,\n# counter 1",
+        buf_span(&f->sealed));
     check_list("digest",
                "digest of pool \"P123456789abcdef\" holding one register: kind 3, id "
                "019aa9d0-7a4b-7111-8222-333344446666, field 2,\n"
