@@ -545,7 +545,8 @@ static void on_open(client_session *s, client_actions *actions, span binding) {
 }
 
 static void on_lost(client_session *s, client_actions *actions, const lp_error *error) {
-    bool hopeless = error->code == LP_UNTRUSTED || error->code == LP_VERSION;
+    /* Another key is mostly a network's doing, a portal or a proxy with a certificate of its own: it goes away with the network. */
+    bool hopeless = error->code == LP_VERSION;
     if (hopeless)
         block(s, actions, error->code, error->message);
     else

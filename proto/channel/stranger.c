@@ -36,5 +36,7 @@ lp_err stranger_describe(span first, bool server, lp_error *error) {
     const char *who =
         server ? "the peer does not speak leadpool's protocol" : "the server at this address is not leadpool";
     const char *advice = server ? "" : "; sign in to the network if it asks for it, and check the address";
-    return err_set(error, LP_PROTOCOL, "%s (%s)%s", who, guess(first, server), advice);
+    /* Whoever answers a device in HTTP is no server that refuses it: the network is blocked, until somebody signs in. */
+    lp_err code = !server && speaks_http(first) ? LP_OFFLINE : LP_PROTOCOL;
+    return err_set(error, code, "%s (%s)%s", who, guess(first, server), advice);
 }

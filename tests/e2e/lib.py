@@ -20,6 +20,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("LEADPOOL_BIN", ROOT / "build/release/bin")).resolve()
 DATA = pathlib.Path(os.environ.get("LEADPOOL_DATA", ROOT / "../shared/data"))
+OFFLINE = 6  # LP_OFFLINE of errors.def
 PATIENCE_S = 60  # bounds every wait; generous, for machines that are busy and programs under a sanitizer
 
 
@@ -208,10 +209,11 @@ class World:
         self.servers.append(made)
         return made
 
-    def device(self, server, owner, role="rep"):
-        """A joined device; the server must be running."""
+    def device(self, server, owner, role="rep", via=None):
+        """A joined device; the server must be running. `via`: the address it shall reach it at."""
         made = Device(self.dir / f"{owner}.db", owner)
-        made("join", server.invite(owner, role), "--label", f"{owner}'s device")
+        invitation = server.invite(owner, role).replace(server.address, via or server.address)
+        made("join", invitation, "--label", f"{owner}'s device")
         return made
 
     def keep(self, process):
@@ -247,6 +249,17 @@ class Case(unittest.TestCase):
             self.assertEqual(here["digest"], state["digest"], f"{device.owner}'s digest is not the server's")
             self.assertEqual(here["leads"], state["leads"], f"{device.owner}'s count is not the server's")
         server.command("verify")
+
+
+def await_true(process, condition, patience_s=PATIENCE_S):
+    """Looks at the condition whenever the process says something, and twice a second; fails if it does not come true or the process ends."""
+    until = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > until or process.ended:
+            raise Failed(f"`{' '.join(map(str, process.args))}` did not get there; it said: {[t for _, t in process.lines][-20:]}")
+        with process.news:
+            said = len(process.lines)
+            process.news.wait_for(lambda: process.ended or len(process.lines) > said, 0.5)
 
 
 def settle(devices):

@@ -184,15 +184,23 @@ static void one_sync_offline_says_so_at_once(void **state) {
     rig_close(&r);
 }
 
-static void a_server_that_cannot_be_trusted_blocks(void **state) {
+/* F53: nothing was said to it, and another network may lead to the right one. */
+static void a_server_that_cannot_be_trusted_is_told_and_tried_again(void **state) {
     rig r;
     (void)state;
     rig_open(&r, true);
     rig_start(&r, true);
     rig_lost(&r, LP_UNTRUSTED);
-    assert_int_equal(client_state(r.session), LP_STATE_BLOCKED);
-    assert_true(client_deadline_ms(r.session) == INT64_MAX);
+    assert_int_equal(client_state(r.session), LP_STATE_WAITING);
+    assert_true(client_deadline_ms(r.session) <= r.now_ms + CLIENT_BACKOFF_MIN_MS);
     assert_true(client_reason(r.session)[0] != '\0');
+    rig_close(&r);
+
+    rig_open(&r, true);
+    rig_start(&r, false);
+    rig_lost(&r, LP_UNTRUSTED);
+    assert_int_equal(r.done, LP_UNTRUSTED);
+    assert_int_equal(client_state(r.session), LP_STATE_IDLE);
     rig_close(&r);
 }
 
@@ -487,7 +495,7 @@ int main(void) {
         cmocka_unit_test(what_was_not_acknowledged_is_sent_again_byte_for_byte),
         cmocka_unit_test(being_offline_always_has_a_next_attempt_within_five_minutes),
         cmocka_unit_test(one_sync_offline_says_so_at_once),
-        cmocka_unit_test(a_server_that_cannot_be_trusted_blocks),
+        cmocka_unit_test(a_server_that_cannot_be_trusted_is_told_and_tried_again),
         cmocka_unit_test(a_silent_connection_is_given_up),
         cmocka_unit_test(a_busy_server_is_asked_again_no_sooner_than_it_says),
         cmocka_unit_test(a_refusal_blocks_until_somebody_starts_again),

@@ -386,14 +386,15 @@ static void a_wrong_pin_is_untrusted(void **state) {
     expect_lost(f, LP_UNTRUSTED, "");
 }
 
-static void a_captive_portal_is_not_leadpool(void **state) {
+/* F52 */
+static void a_captive_portal_is_a_network_that_leads_nowhere(void **state) {
     fixture *f = *state;
     start_plain(f, show_portal);
     connect_to(f, "127.0.0.1");
-    expect_lost(f, LP_PROTOCOL, "");
+    expect_lost(f, LP_OFFLINE, "captive portal");
     trust(f, 0);
     connect_to(f, "127.0.0.1");
-    expect_lost(f, LP_PROTOCOL, "");
+    expect_lost(f, LP_OFFLINE, "captive portal");
 }
 
 static void nobody_listening_is_offline_and_names_the_address(void **state) {
@@ -532,7 +533,7 @@ int main(void) {
         T(two_requests_in_flight_may_be_answered_out_of_order),
         T(bytes_of_an_event_stay_while_the_next_request_is_sent),
         T(a_wrong_pin_is_untrusted),
-        T(a_captive_portal_is_not_leadpool),
+        T(a_captive_portal_is_a_network_that_leads_nowhere),
         T(nobody_listening_is_offline_and_names_the_address),
         T(a_name_that_does_not_exist_is_offline_and_named),
         T(silence_ends_when_the_time_is_up),

@@ -56,7 +56,7 @@ static void expect(const channel_options *options, span input, const char *part)
 static void client_describes_what_is_not_leadpool(void **state) {
     (void)state;
     expect(&plain_client, SPAN_LITERAL("HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n"),
-           "failed PROTOCOL the server at this address is not leadpool (it speaks HTTP; a captive portal?); "
+           "failed OFFLINE the server at this address is not leadpool (it speaks HTTP; a captive portal?); "
            "sign in to the network if it asks for it, and check the address\n");
     expect(&plain_client, SPAN_LITERAL("<html><body>Welcome"), "not leadpool (it speaks HTTP; a captive portal?)");
     expect(&plain_client, SPAN_LITERAL("\x15\x03\x03\0\x02\x02\x28"), "not leadpool (it speaks TLS");

@@ -310,7 +310,7 @@ static void strangers_are_described(void **state) {
     (void)state;
     tls_context *context = make_client(server_pin, (span){0});
     expect_failure(context, false, SPAN_LITERAL("HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n"),
-                   "failed PROTOCOL the server at this address is not leadpool (it speaks HTTP; a captive portal?); "
+                   "failed OFFLINE the server at this address is not leadpool (it speaks HTTP; a captive portal?); "
                    "sign in to the network if it asks for it, and check the address");
     expect_failure(context, false, SPAN_LITERAL("SSH-2.0-OpenSSH_9.2\r\n"), "is not leadpool (its first bytes");
     expect_failure(context, false, SPAN_LITERAL("\x15\x03\x03\0\x02\x02\x78"), "is not leadpool (TLS: ");
