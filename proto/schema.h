@@ -41,6 +41,7 @@ enum field_number {
 };
 
 #define KIND_ERASED 65535u            /**< no kind of records but the server's mark where one was erased */
+#define KIND_PURGED 65534u            /**< the same where one was deleted long ago and is forgotten */
 #define FIELD_DELETED 1               /**< the field `deleted` of every kind */
 #define FIELD_NUMBER_MAX 65535        /**< greatest field number, known or not */
 #define KIND_NUMBER_MAX 65535         /**< greatest kind number, known or not */

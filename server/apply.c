@@ -9,6 +9,7 @@
 #include "server/auth.h"
 #include "server/conflicts.h"
 #include "server/erase.h"
+#include "server/purge.h"
 #include "server/review.h"
 #include "server/rows.h"
 
@@ -310,8 +311,14 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     verdicts->work += kept.bytes.size;
     bool absorbed = false;
     uint32_t why = author->review;
+    uint32_t kind = kept.bytes.size ? rec.kind : 0;
     if (!err)
         err = erase_absorbs(p, set, &rec, &absorbed, error);
+    if (!err && !absorbed && !why) {
+        bool purged;
+        err = purge_meets(p, set, kind, &purged, error);
+        why = !err && purged ? REVIEW_PURGED : 0;
+    }
     if (!err && !absorbed && why) {
         err = review_put(p, author, set, (review_reason)why, error);
         give_verdict(verdicts, index, -1, VERDICT_RECEIVED, "");

@@ -1,58 +1,13 @@
 /* erase.c - see erase.h. */
 #include "server/erase.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/err.h"
+#include "server/ids.h"
 #include "server/ledger.h"
 #include "server/review.h"
 #include "server/rows.h"
-
-/* Ids, sorted, each once. */
-typedef struct id_set {
-    lp_id *list;
-    uint32_t count, capacity;
-    bool failed; /* out of memory */
-} id_set;
-
-static uint32_t lower_bound(const id_set *s, const lp_id *id) {
-    uint32_t low = 0, high = s->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (id_compare(&s->list[middle], id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static bool holds(const id_set *s, const lp_id *id) {
-    uint32_t at = lower_bound(s, id);
-    return at < s->count && id_equal(&s->list[at], id);
-}
-
-/* True if it was not there yet. */
-static bool insert(id_set *s, const lp_id *id) {
-    if (holds(s, id))
-        return false;
-    if (s->count == s->capacity) {
-        uint32_t capacity = s->capacity ? s->capacity * 2 : 16;
-        lp_id *list = realloc(s->list, capacity * sizeof *list);
-        if (!list) {
-            s->failed = true;
-            return false;
-        }
-        s->list = list;
-        s->capacity = capacity;
-    }
-    uint32_t at = lower_bound(s, id);
-    memmove(s->list + at + 1, s->list + at, (s->count - at) * sizeof *s->list);
-    s->list[at] = *id;
-    s->count++;
-    return true;
-}
 
 /* ---- what follows ---- */
 
@@ -68,12 +23,12 @@ static bool add_follower(void *ctx, const store_row *row) {
     follow_walk *w = ctx;
     uint32_t field = schema_follows(row->kind);
     lp_id followed;
-    if (!field || holds(w->set, &row->id))
+    if (!field || ids_hold(w->set, &row->id))
         return true;
     w->err = record_unpack(&w->rec, row->body, row->stamps, w->error);
     wire_reader value = wire_open(w->err ? (span){0} : record_value(&w->rec, field, (span){0}));
-    if (!w->err && id_from_span(wire_bytes(&value), &followed) && holds(w->set, &followed))
-        w->grew |= insert(w->set, &row->id);
+    if (!w->err && id_from_span(wire_bytes(&value), &followed) && ids_hold(w->set, &followed))
+        w->grew |= ids_add(w->set, &row->id);
     return !w->err && !w->set->failed;
 }
 
@@ -95,46 +50,14 @@ static lp_err add_followers(pool *p, id_set *set, lp_error *error) {
 
 /* ---- erasing ---- */
 
-static lp_err take_out_of_digest(pool *p, const lp_id *id, lp_error *error) {
-    record rec;
-    rows_kept kept = {0};
-    record_init(&rec, KIND_ERASED, id);
-    lp_err err = rows_load(p, &rec, &kept, error);
-    scope_class scope = rows_scope(rec.kind);
-    for (uint32_t i = 0; !err && i < rec.count; i++)
-        digest_remove(p->digester, &p->digests[scope], rec.kind, id, &rec.regs[i]);
-    record_fini(&rec);
-    rows_drop(&kept);
-    return err;
-}
-
-static lp_err put_mark(pool *p, const lp_id *id, lp_error *error) {
-    record mark;
-    bool made;
-    uint64_t seq;
-    record_init(&mark, KIND_ERASED, id);
-    lp_err err = p->store->ops->take_seq(p->store, 1, &seq, error);
-    reg *slot = err ? NULL : record_at(&mark, FIELD_DELETED, (span){0}, &made);
-    if (!err && !slot)
-        err = err_plain(error, LP_NOMEM);
-    if (!err) {
-        slot->value = SPAN_LITERAL("\xc3");
-        slot->stamp = hlc_next(&p->clock, pool_now_ms(p));
-        slot->seq = seq;
-        err = rows_save(p, &mark, SCOPE_SETUP, seq, error);
-    }
-    record_fini(&mark);
-    return err;
-}
-
 static lp_err erase_one(pool *p, const lp_id *id, lp_error *error) {
-    lp_err err = take_out_of_digest(p, id, error);
+    lp_err err = rows_leave_digest(p, id, error);
     if (!err)
         err = p->store->ops->drop_history(p->store, id, error);
     if (!err)
         err = review_forget(p, id, error);
     if (!err)
-        err = put_mark(p, id, error);
+        err = rows_put_mark(p, KIND_ERASED, id, error);
     p->scrub_due = true;
     return err;
 }
@@ -191,7 +114,7 @@ lp_err erase_lead(pool *p, const lp_id *lead, uint32_t *count_out, lp_error *err
     if (kind && kind != KIND_LEAD)
         return err_set(error, LP_INVALID, "%s is no lead; give the lead it belongs to", text);
     id_set set = {0};
-    insert(&set, lead);
+    ids_add(&set, lead);
     err = add_followers(p, &set, error);
     if (!err)
         err = ledger_note_erased(p->ledger, set.list, set.count, pool_now_ms(p), error);
@@ -199,7 +122,7 @@ lp_err erase_lead(pool *p, const lp_id *lead, uint32_t *count_out, lp_error *err
         err = erase_set(p, &set, error);
     if (!err)
         *count_out = set.count;
-    free(set.list);
+    ids_fini(&set);
     return err;
 }
 
@@ -222,7 +145,7 @@ static lp_err add_erased(void *ctx, span subject, int64_t at_ms, lp_error *error
         return err_set(error, LP_CORRUPT, "the ledger of erasures names %.36s, which is no record's id", text);
     lp_err err = kind_of(r->pool, &id, &kind, error);
     if (!err && kind != KIND_ERASED)
-        insert(&r->set, &id);
+        ids_add(&r->set, &id);
     return err;
 }
 
@@ -236,14 +159,13 @@ lp_err erase_replay(pool *p, uint32_t *count_out, lp_error *error) {
         err = erase_set(p, &r.set, error);
     if (!err)
         *count_out = r.set.count;
-    free(r.set.list);
+    ids_fini(&r.set);
     return err;
 }
 
 /* ---- late changes ---- */
 
-/* The record a set says its own follows; false if it does not say. */
-static bool names_followed(const change_set *set, lp_id *followed_out) {
+bool erase_names_followed(const change_set *set, lp_id *followed_out) {
     uint32_t field = schema_follows(set->kind);
     change_set walk = *set;
     reg change;
@@ -259,7 +181,7 @@ lp_err erase_absorbs(pool *p, const change_set *set, const record *rec, bool *ab
     lp_id followed;
     uint32_t kind;
     *absorbed_out = rec->kind == KIND_ERASED;
-    if (*absorbed_out || !names_followed(set, &followed))
+    if (*absorbed_out || !erase_names_followed(set, &followed))
         return LP_OK;
     lp_err err = kind_of(p, &followed, &kind, error);
     *absorbed_out = !err && kind == KIND_ERASED;

@@ -27,4 +27,7 @@ lp_err erase_replay(pool *p, uint32_t *count_out, lp_error *error);
  *  new with the set is erased along; one that stands stays as it is, or anybody could have it erased. */
 lp_err erase_absorbs(pool *p, const change_set *set, const record *rec, bool *absorbed_out, lp_error *error);
 
+/** The record that a set says its own follows; false if it does not say. */
+bool erase_names_followed(const change_set *set, lp_id *followed_out);
+
 #endif

@@ -11,6 +11,7 @@
 #include "server/control_arguments.h"
 #include "server/erase.h"
 #include "server/ledger.h"
+#include "server/purge.h"
 #include "server/review.h"
 #include "server/seen.h"
 
@@ -231,12 +232,38 @@ static lp_err do_devices(pool *p, span arguments, buf *out, lp_error *error) {
     return err;
 }
 
+/* ---- purge ---- */
+
+/* One step: whoever wants all asks again while `more`. */
+static lp_err do_purge(pool *p, span arguments, buf *out, lp_error *error) {
+    char text[ARGUMENT_BYTES];
+    uint64_t days = 0;
+    purge_outcome o;
+    lp_err err = take_argument(arguments, "days", text, error);
+    if (!err && text[0])
+        err = read_number("days", text, 1, &days, error);
+    if (!err && days > 36500)
+        err = err_set(error, LP_INVALID, "--days is at most 36500");
+    if (!err)
+        err = purge_step(p, days ? (int64_t)days * DAY_MS : p->retention_ms, &o, error);
+    if (err)
+        return err;
+    wire_put_map(out, 4);
+    put_number(out, "purged", o.purged);
+    put_number(out, "waiting", o.waiting);
+    put_number(out, "marks", o.marks);
+    wire_put_text(out, SPAN_LITERAL("more"));
+    wire_put_bool(out, o.more);
+    return LP_OK;
+}
+
 /* ---- dispatch ---- */
 
 static const struct verb {
     const char *name;
     lp_err (*run)(pool *p, span arguments, buf *out, lp_error *error);
-} verbs[] = {{"erase", do_erase}, {"review", do_review}, {"revoke", do_revoke}, {"devices", do_devices}};
+} verbs[] = {
+    {"erase", do_erase}, {"review", do_review}, {"revoke", do_revoke}, {"devices", do_devices}, {"purge", do_purge}};
 
 static const struct verb *find(span verb) {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

@@ -93,6 +93,7 @@ lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
     *p = (pool){.env = env,
                 .store = s,
                 .backup_retention_ms = BACKUP_RETENTION_MS,
+                .retention_ms = RETENTION_DAYS * DAY_MS,
                 .revoked_grace_ms = REVOKED_GRACE_DAYS * DAY_MS,
                 .clock = {.author = SERVER_AUTHOR}};
     lp_err err = s->ops->begin(s, error);

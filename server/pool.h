@@ -13,6 +13,7 @@
 #define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
 #define DEVICE_NUMBER_MIN 16u
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define RETENTION_DAYS 90 /**< unless configured otherwise */
 #define REVOKED_GRACE_DAYS 7                                 /**< unless configured otherwise */
 #define BACKUP_RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000) /**< unless the operator says otherwise */
 
@@ -27,6 +28,7 @@ typedef struct pool {
     uint8_t seal_private[CRYPTO_SEAL_KEY_BYTES]; /**< opens what devices keep of their acknowledged changes */
     uint8_t seal_key[CRYPTO_SEAL_KEY_BYTES];     /**< its public half, which devices get */
     int64_t backup_retention_ms;                 /**< how long a backup counts as one that may be restored */
+    int64_t retention_ms; /**< what was deleted is kept for so long; the owner may change it after opening */
     int64_t
         revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
 

@@ -5,6 +5,8 @@
 
 #include "proto/crypto.h"
 #include "proto/err.h"
+#include "server/erase.h"
+#include "server/purge.h"
 #include "server/rows.h"
 
 #define NUMBER_KEY_BYTES 9
@@ -229,12 +231,21 @@ static lp_err why_refused(const apply_verdicts *v, lp_error *error) {
     return LP_OK;
 }
 
+/* What was purged is a record again, and so is what it follows: that stays away, but may be followed. */
+static lp_err call_back(pool *p, const review_entry *e, lp_error *error) {
+    lp_id followed;
+    lp_err err = purge_undo(p, &e->set.id, error);
+    return err || !erase_names_followed(&e->set, &followed) ? err : purge_undo(p, &followed, error);
+}
+
 lp_err review_accept(pool *p, uint64_t number, lp_error *error) {
     buf kept = {0};
     review_entry e;
     apply_verdicts verdicts = {0};
     lp_err err = load(p, number, &kept, &e, error);
     change_set set = err ? (change_set){0} : e.set;
+    if (!err)
+        err = call_back(p, &e, error);
     if (!err)
         err = greatest_stamp(p, &set, &set.base, error);
     if (!err) {

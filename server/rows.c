@@ -60,6 +60,38 @@ lp_err rows_save(pool *p, const record *rec, scope_class scope, uint64_t seq, lp
     return err;
 }
 
+lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error) {
+    record rec;
+    rows_kept kept = {0};
+    record_init(&rec, 0, id);
+    lp_err err = rows_load(p, &rec, &kept, error);
+    scope_class scope = rows_scope(rec.kind);
+    for (uint32_t i = 0; !err && i < rec.count; i++)
+        digest_remove(p->digester, &p->digests[scope], rec.kind, id, &rec.regs[i]);
+    record_fini(&rec);
+    rows_drop(&kept);
+    return err;
+}
+
+lp_err rows_put_mark(pool *p, uint32_t kind, const lp_id *id, lp_error *error) {
+    record mark;
+    bool made;
+    uint64_t seq;
+    record_init(&mark, kind, id);
+    lp_err err = p->store->ops->take_seq(p->store, 1, &seq, error);
+    reg *slot = err ? NULL : record_at(&mark, FIELD_DELETED, (span){0}, &made);
+    if (!err && !slot)
+        err = err_plain(error, LP_NOMEM);
+    if (!err) {
+        slot->value = SPAN_LITERAL("\xc3");
+        slot->stamp = hlc_next(&p->clock, pool_now_ms(p));
+        slot->seq = seq;
+        err = rows_save(p, &mark, SCOPE_SETUP, seq, error);
+    }
+    record_fini(&mark);
+    return err;
+}
+
 void rows_drop(rows_kept *kept) {
     buf_fini(&kept->bytes);
 }

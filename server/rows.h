@@ -19,6 +19,10 @@ lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error);
 lp_err rows_merge(pool *p, record *rec, scope_class scope, const reg *change, uint64_t seq, lp_error *error);
 /** Packs and saves. */
 lp_err rows_save(pool *p, const record *rec, scope_class scope, uint64_t seq, lp_error *error);
+/** Takes what stands of a record out of the digest: it is about to go. */
+lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error);
+/** Puts a mark, KIND_ERASED or KIND_PURGED, where a record was: in the feed of scope `setup`, in no digest. */
+lp_err rows_put_mark(pool *p, uint32_t kind, const lp_id *id, lp_error *error);
 void rows_drop(rows_kept *kept);
 
 #endif

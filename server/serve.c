@@ -64,6 +64,7 @@ static lp_err start(service *s, lp_error *error) {
     lp_err err = open_host(s, error);
     if (err != LP_OK)
         return err;
+    s->host.pool.retention_ms = s->config.retention_days * DAY_MS;
     s->host.pool.revoked_grace_ms = s->config.revoked_grace_days * DAY_MS;
     s->host.pool.backup_retention_ms = s->config.backup_retention_days * DAY_MS;
     net_options options = {
