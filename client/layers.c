@@ -6,6 +6,7 @@
 
 #include "client/erase.h"
 #include "client/outbox.h"
+#include "client/refused.h"
 #include "client/statements.h"
 #include "proto/change.h"
 #include "proto/err.h"
@@ -92,7 +93,7 @@ void layers_close(layers *l) {
 }
 
 /* Keeps a value that something newer replaces: nothing anybody typed or saw is lost from this device's history. */
-static lp_err keep_past(replica *r, int64_t rid, const reg *before, lp_error *error) {
+lp_err layers_keep_past(replica *r, int64_t rid, const reg *before, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_PAST, error);
     buf body = {0};
     if (!s)
@@ -180,7 +181,7 @@ static lp_err merge_local(replica *r, layers *l, reg *list, uint32_t count, stam
         if (merge_change(&l->visible, &list[i], &before) == MERGE_NOMEM)
             return err_plain(error, LP_NOMEM);
         bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);
-        lp_err err = had_value ? keep_past(r, l->rid, &before, error) : LP_OK;
+        lp_err err = had_value ? layers_keep_past(r, l->rid, &before, error) : LP_OK;
         if (err)
             return err;
     }
@@ -218,7 +219,9 @@ lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, s
     if (err || n == 0)
         goto out;
     set_bases(l, list, n);
-    err = start_layering(l, error);
+    err = l->rid ? refused_replaced(r, l->rid, list, n, error) : LP_OK;
+    if (!err)
+        err = start_layering(l, error);
     if (!err && l->rid)
         err = outbox_coalesce(r, l->rid, list, n, error);
     if (!err)
@@ -268,7 +271,7 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
         return err;
     *news_out = true;
     bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);
-    return l->rid && had_value ? keep_past(r, l->rid, &before, error) : LP_OK;
+    return l->rid && had_value ? layers_keep_past(r, l->rid, &before, error) : LP_OK;
 }
 
 /* ---- verdicts ---- */
@@ -341,7 +344,7 @@ static lp_err keep_overtaken(replica *r, const layers *l, const record *seen, lp
         bool stands = now && span_equal(now->value, was->value);
         if (was->stamp.author != r->clock.author || stands || span_equal(was->value, WIRE_NIL_SPAN))
             continue;
-        lp_err err = keep_past(r, l->rid, was, error);
+        lp_err err = layers_keep_past(r, l->rid, was, error);
         if (err)
             return err;
     }

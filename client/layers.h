@@ -38,6 +38,8 @@ void layers_close(layers *l);
 lp_err layers_write(replica *r, layers *l, const reg *changes, uint32_t count, stamp at, uint32_t *changed_out,
                     lp_error *error);
 
+/** Keeps a value that something newer replaces: nothing anybody typed or saw is lost from this device's history. */
+lp_err layers_keep_past(replica *r, int64_t rid, const reg *before, lp_error *error);
 /** Merges one change that came from the server. `*news_out` says if the visible value changed. */
 lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_error *error);
 

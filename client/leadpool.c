@@ -15,6 +15,7 @@
 #include "client/loop.h"
 #include "client/os.h"
 #include "client/query.h"
+#include "client/refused.h"
 #include "client/search.h"
 #include "client/txn.h"
 #include "proto/err.h"
@@ -240,6 +241,16 @@ lp_err lp_history(lp_replica *r, const lp_id *id, lp_log **log_out, lp_error *er
 lp_err lp_refused(lp_replica *r, lp_rows **rows_out, lp_error *error) {
     pthread_mutex_lock(&r->mutex);
     return leave(r, query_refused(r->core, rows_out, error));
+}
+
+lp_err lp_refused_resend(lp_replica *r, const lp_id *id, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return wrote(r, refused_resend(r->core, id, error));
+}
+
+lp_err lp_refused_drop(lp_replica *r, const lp_id *id, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return wrote(r, refused_drop(r->core, id, error));
 }
 
 /* ---- sync ---- */

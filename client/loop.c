@@ -43,6 +43,7 @@ struct loop {
     int64_t version;      /* of the file, by replica_watch */
     uint64_t moved_bytes; /* on the network, when last looked */
     bool running;         /* `thread` exists; the owner's thread only */
+    lp_state kept;        /* whose reason was kept */
     pthread_t thread;
     atomic_bool stopping;
 };
@@ -227,6 +228,30 @@ static void wait_link(loop *l, int64_t until_ms, link_event *happened_out) {
         link_wait(l->link, ms, happened_out);
 }
 
+/* How a sync ended outlives the process that tried: `leadpool status` is another one. It counts until the next time all is in sync. */
+static void keep_attempt(loop *l, const char *reason) {
+    lp_error ignored;
+    lp_state state = client_state(l->session);
+    if (replica_begin(l->r, &ignored))
+        return;
+    if (replica_meta_put(l->r, "sync.reason", span_text(reason), &ignored) ||
+        replica_meta_put_int(l->r, "sync.state", state == LP_STATE_BLOCKED || state == LP_STATE_WAITING ? state : 0,
+                             &ignored) ||
+        replica_meta_put_int(l->r, "sync.next_ms", client_next_attempt_ms(l->session), &ignored) ||
+        replica_meta_put_int(l->r, "sync.failed_ms", l->r->env->wall_ms(l->r->env->ctx), &ignored))
+        replica_rollback(l->r);
+    else
+        replica_commit(l->r, &ignored);
+}
+
+/* In the background each attempt that failed is kept when it has. */
+static void note_attempt(loop *l) {
+    lp_state state = client_state(l->session);
+    if (state != l->kept && (state == LP_STATE_WAITING || state == LP_STATE_BLOCKED))
+        keep_attempt(l, client_reason(l->session));
+    l->kept = state;
+}
+
 static void turn(loop *l, int64_t until_ms) {
     link_event happened;
     wait_link(l, until_ms, &happened);
@@ -239,6 +264,8 @@ static void turn(loop *l, int64_t until_ms) {
     look_for_bytes(l);
     if (now_ms(l) >= client_deadline_ms(l->session))
         step(l, &(client_event){.kind = CLIENT_TICK});
+    if (l->running)
+        note_attempt(l);
     pthread_mutex_unlock(l->mutex);
 }
 
@@ -290,18 +317,6 @@ static lp_err time_is_up(loop *l, int32_t timeout_ms, lp_error *error) {
                    reason[0] ? reason : state_name(client_state(l->session)));
 }
 
-/* Why a sync failed outlives the process that tried: `leadpool status` is another one. It counts until the next time all is in sync. */
-static void keep_reason(loop *l, const char *reason) {
-    lp_error ignored;
-    if (replica_begin(l->r, &ignored))
-        return;
-    if (replica_meta_put(l->r, "sync.reason", span_text(reason), &ignored) ||
-        replica_meta_put_int(l->r, "sync.failed_ms", l->r->env->wall_ms(l->r->env->ctx), &ignored))
-        replica_rollback(l->r);
-    else
-        replica_commit(l->r, &ignored);
-}
-
 lp_err loop_sync(loop *l, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error) {
     lp_sync_result result = {0};
     lp_error failure = {LP_OK, ""};
@@ -322,7 +337,7 @@ lp_err loop_sync(loop *l, int32_t timeout_ms, lp_sync_result *result_out, lp_err
     else if (l->outcome.code != LP_OK)
         rc = copy_error(&failure, &l->outcome);
     if (rc != LP_OK) {
-        keep_reason(l, failure.message);
+        keep_attempt(l, failure.message);
         copy_error(error, &failure);
     }
     client_result(l->session, &result);
@@ -388,13 +403,16 @@ void loop_work(loop *l) {
     link_wake(l->link);
 }
 
+/* Fills in what this process's own session says; with none, or one at rest without a word, what was kept stands. */
 void loop_status(loop *l, lp_status *status_out) {
+    const char *reason = l->session ? client_reason(l->session) : "";
     lp_state state = l->session ? client_state(l->session) : LP_STATE_IDLE;
-    status_out->state = state;
-    snprintf(status_out->state_name, sizeof status_out->state_name, "%s", state_name(state));
-    if (l->session)
-        snprintf(status_out->reason, sizeof status_out->reason, "%s", client_reason(l->session));
-    status_out->next_attempt_ms = l->session ? client_next_attempt_ms(l->session) : 0;
+    if (state != LP_STATE_IDLE || reason[0]) {
+        status_out->state = state;
+        status_out->next_attempt_ms = client_next_attempt_ms(l->session);
+        snprintf(status_out->reason, sizeof status_out->reason, "%s", reason);
+    }
+    snprintf(status_out->state_name, sizeof status_out->state_name, "%s", state_name(status_out->state));
 }
 
 /* ---- joining ---- */

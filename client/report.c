@@ -6,6 +6,8 @@
 #include "proto/err.h"
 #include "proto/schema.h"
 
+#define OVERDUE_MS 60000
+
 lp_err replica_count_conflicts(replica *r, int64_t *count_out, lp_error *error) {
     return statement_int(r, STATEMENT_COUNT_CONFLICTS, count_out, error);
 }
@@ -17,6 +19,7 @@ static lp_err count_unsent(replica *r, lp_status *status, lp_error *error) {
         return err;
     status->unsent = (uint64_t)sqlite3_column_int64(s, 0);
     status->oldest_unsent_ms = sqlite3_column_int64(s, 1);
+    status->unsent_bytes = (uint64_t)sqlite3_column_int64(s, 2);
     sqlite3_reset(s);
     return LP_OK;
 }
@@ -44,11 +47,26 @@ static lp_err copy_digest(replica *r, lp_status *status, lp_error *error) {
     return err;
 }
 
+/* How the last attempt to sync ended, be it another process's. */
+static lp_err replica_last_attempt(replica *r, lp_status *status, lp_error *error) {
+    if (replica_meta_int(r, "sync.failed_ms", 0) <= status->last_sync_ms)
+        return LP_OK;
+    int64_t next_ms = replica_meta_int(r, "sync.next_ms", 0);
+    lp_state kept = (lp_state)replica_meta_int(r, "sync.state", LP_STATE_IDLE);
+    /* Who waited and did not try when the time had come is not there any more. */
+    bool waits = kept == LP_STATE_WAITING && next_ms + OVERDUE_MS > r->env->wall_ms(r->env->ctx);
+    if (kept == LP_STATE_BLOCKED || waits)
+        status->state = kept;
+    status->next_attempt_ms = waits ? next_ms : 0;
+    return copy_text(r, "sync.reason", status->reason, sizeof status->reason, error);
+}
+
 lp_err replica_status(replica *r, lp_status *status, lp_error *error) {
     const struct {
         statement_name name;
         uint64_t *to;
     } counts[] = {{STATEMENT_COUNT_REFUSED, &status->refused},
+                  {STATEMENT_COUNT_QUARANTINED, &status->quarantined},
                   {STATEMENT_COUNT_LEADS, &status->leads},
                   {STATEMENT_COUNT_CONFLICTS, &status->conflicts}};
     const struct {
@@ -71,7 +89,8 @@ lp_err replica_status(replica *r, lp_status *status, lp_error *error) {
     status->device = r->clock.author;
     status->pool = r->pool;
     status->last_sync_ms = replica_meta_int(r, "sync.last_ms", 0);
-    if (!err && replica_meta_int(r, "sync.failed_ms", 0) > status->last_sync_ms)
-        err = copy_text(r, "sync.reason", status->reason, sizeof status->reason, error);
-    return err;
+    int64_t now_ms = r->env->wall_ms(r->env->ctx);
+    if (status->unsent && now_ms > status->oldest_unsent_ms)
+        status->oldest_unsent_age_ms = now_ms - status->oldest_unsent_ms;
+    return err ? err : replica_last_attempt(r, status, error);
 }

@@ -74,7 +74,11 @@
     S(ERASE_PAST, "DELETE FROM past WHERE rid = ?1")                                                                   \
     S(ERASE_WAITING, "DELETE FROM unindexed WHERE rid = ?1")                                                           \
     S(ERASE_ROW, "DELETE FROM record WHERE rid = ?1")                                                                  \
-    S(COUNT_UNSENT, "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0) FROM outbox")                           \
+    S(REFUSED_OF, "SELECT field, key, value, stamp FROM refused WHERE rid = ?1 ORDER BY stamp DESC")                   \
+    S(REFUSED_DROP, "DELETE FROM refused WHERE rid = ?1 AND field = ?2 AND key = ?3")                                  \
+    S(COUNT_QUARANTINED, "SELECT count(*) FROM quarantine")                                                            \
+    S(COUNT_UNSENT,                                                                                                    \
+      "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0), coalesce(sum(length(body)), 0) FROM outbox")         \
     S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
     S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                       \
     S(COUNT_CONFLICTS, "SELECT count(*) FROM record WHERE kind = 5 AND deleted = 0 AND c_resolved IS NOT 1")

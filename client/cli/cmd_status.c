@@ -12,6 +12,10 @@ static json_t *status_json(const lp_status *s) {
         json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "state", s->state_name, "reason", json_of_text(s->reason),
                   "unsent", (json_int_t)s->unsent, "oldest_unsent_ms", (json_int_t)s->oldest_unsent_ms, "refused",
                   (json_int_t)s->refused, "leads", (json_int_t)s->leads, "conflicts", (json_int_t)s->conflicts);
+    json_object_set_new(object, "oldest_unsent_age_ms", json_integer(s->oldest_unsent_age_ms));
+    json_object_set_new(object, "unsent_bytes", json_integer((json_int_t)s->unsent_bytes));
+    json_object_set_new(object, "quarantined", json_integer((json_int_t)s->quarantined));
+    json_object_set_new(object, "recovered", json_integer((json_int_t)s->recovered));
     json_object_set_new(object, "last_sync_ms", json_integer(s->last_sync_ms));
     json_object_set_new(object, "next_attempt_ms", json_integer(s->next_attempt_ms));
     json_object_set_new(object, "disk_free_bytes", json_integer((json_int_t)s->disk_free_bytes));
@@ -39,17 +43,38 @@ static void say_time(const cli *c, text_id id, int64_t ms) {
     cli_say(c, id, text, NULL);
 }
 
+/* "2026-11-25 14:00, 3 h ago, 1204 bytes". */
+static void say_oldest(const cli *c, const lp_status *s) {
+    char when[TIME_TEXT_BYTES], age[24], bytes[24];
+    int64_t minutes = s->oldest_unsent_age_ms / 60000;
+    time_format_local(s->oldest_unsent_ms, when);
+    if (minutes < 120)
+        snprintf(age, sizeof age, "%" PRId64 " min", minutes);
+    else if (minutes < 48 * 60)
+        snprintf(age, sizeof age, "%" PRId64 " h", minutes / 60);
+    else
+        snprintf(age, sizeof age, "%" PRId64 " d", minutes / (24 * 60));
+    snprintf(bytes, sizeof bytes, "%" PRIu64, s->unsent_bytes);
+    cli_say(c, T_STATUS_OLDEST, when, age, bytes, NULL);
+}
+
 static void say_status(const cli *c, const lp_status *s) {
     cli_say(c, T_STATUS_POOL, s->pool_name, s->server, NULL);
     cli_say(c, T_STATUS_STAFF, s->staff_name, s->role, NULL);
     cli_say(c, s->reason[0] ? T_STATUS_STATE_REASON : T_STATUS_STATE, s->state_name, s->reason, NULL);
     say_number(c, T_STATUS_LEADS, s->leads);
     say_number(c, T_STATUS_UNSENT, s->unsent);
-    say_time(c, T_STATUS_OLDEST, s->oldest_unsent_ms);
+    if (s->unsent)
+        say_oldest(c, s);
     say_number(c, T_STATUS_REFUSED, s->refused);
+    if (s->quarantined)
+        say_number(c, T_STATUS_QUARANTINED, s->quarantined);
+    if (s->recovered)
+        say_number(c, T_STATUS_RECOVERED, s->recovered);
     say_number(c, T_STATUS_CONFLICTS, s->conflicts);
     say_time(c, T_STATUS_LAST_SYNC, s->last_sync_ms);
     say_time(c, T_STATUS_NEXT, s->next_attempt_ms);
+    say_number(c, T_STATUS_SPACE, s->disk_free_bytes / (1024 * 1024));
     cli_say(c, T_STATUS_DIGEST, s->digest, NULL);
 }
 
@@ -96,8 +121,28 @@ static lp_err print_refused_record(cli *c, const lp_record *record, lp_error *er
     return code;
 }
 
+/* --resend ID, --drop ID. */
+static lp_err decide(cli *c, const char *text, bool resend, lp_error *error) {
+    lp_id id;
+    char whole[LP_ID_TEXT_BYTES];
+    lp_err code = cli_open(c, error);
+    if (code == LP_OK)
+        code = cli_resolve(c, NULL, text, &id, error);
+    if (code == LP_OK)
+        code = resend ? lp_refused_resend(c->replica, &id, error) : lp_refused_drop(c->replica, &id, error);
+    if (code)
+        return code;
+    lp_id_format(&id, whole);
+    cli_say(c, T_SAVED, whole, NULL);
+    if (c->json)
+        json_print(c->out, json_pack("{s:o}", "id", json_of_id(&id)));
+    return LP_OK;
+}
+
 lp_err cmd_refused(cli *c, const args *a, lp_error *error) {
-    (void)a;
+    const char *resend = args_value(a, "resend"), *drop = args_value(a, "drop");
+    if (resend || drop)
+        return decide(c, resend ? resend : drop, resend != NULL, error);
     lp_rows *rows = NULL;
     lp_err code = cli_open(c, error);
     if (code == LP_OK)

@@ -259,11 +259,16 @@ typedef enum lp_state {
 
 typedef struct lp_status {
     lp_state state;
-    char state_name[16];      /**< "idle", "connecting", "syncing", "live", "waiting", "blocked" */
-    char reason[256];         /**< why it is not in sync; empty if it is */
-    uint64_t unsent;          /**< changes not acknowledged yet */
-    int64_t oldest_unsent_ms; /**< when the oldest was made; 0 if none */
+    char state_name[16];          /**< "idle", "connecting", "syncing", "live", "waiting", "blocked" */
+    char reason[256];             /**< why it is not in sync; empty if it is */
+    uint64_t unsent;              /**< changes not acknowledged yet */
+    int64_t oldest_unsent_ms;     /**< when the oldest was made; 0 if none */
+    int64_t oldest_unsent_age_ms; /**< how long ago that was, by the device's clock */
+    uint64_t unsent_bytes;        /**< of the unsent changes: what is still to go up, about */
     uint64_t refused;
+    uint64_t
+        quarantined; /**< records from the server that this version could not take in; kept, and tried again after an update */
+    uint64_t recovered;       /**< values the server lost in a restore and this device kept */
     uint64_t leads;           /**< live ones on this device */
     uint64_t conflicts;       /**< open ones */
     int64_t last_sync_ms;     /**< when all was in sync last; 0: never */
@@ -280,6 +285,11 @@ typedef struct lp_status {
 
 /** Errors: LP_IO, LP_CORRUPT. */
 lp_err lp_status_get(lp_replica *replica, lp_status *status_out, lp_error *error);
+
+/** Writes what was refused of a record again, as changes of now; or gives it up. Either way it is not refused any more, and in the record's history.
+ *  Writing the field anew does the same to what was refused of it. Errors: LP_NOT_FOUND nothing of it was refused, as lp_commit. */
+lp_err lp_refused_resend(lp_replica *replica, const lp_id *id, lp_error *error);
+lp_err lp_refused_drop(lp_replica *replica, const lp_id *id, lp_error *error);
 
 /** Refused changes, one row per record with the refused fields as its fields; lp_history gives the reasons. Ownership: lp_rows_free. */
 lp_err lp_refused(lp_replica *replica, lp_rows **rows_out, lp_error *error);

@@ -25,6 +25,7 @@ class Revoking(lib.Case):
         self.assertEqual(said.json()["error"]["code"], "REVOKED")
         self.assertIn("leadpool wipe", said.message())
         self.assertIn("leadpool wipe", bob.status()["reason"])
+        self.assertEqual(bob.status()["state"], "blocked")
         self.assertEqual(bob.status()["unsent"], 0)
         self.assertEqual(bob.count("full_name=After"), 0)
         waiting = server.command("review", "--json").rows()
