@@ -13,7 +13,7 @@
 #define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
 #define DEVICE_NUMBER_MIN 16u
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
-#define RETENTION_DAYS 90 /**< unless configured otherwise */
+#define RETENTION_DAYS 90                                    /**< unless configured otherwise */
 #define REVOKED_GRACE_DAYS 7                                 /**< unless configured otherwise */
 #define BACKUP_RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000) /**< unless the operator says otherwise */
 
