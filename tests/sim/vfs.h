@@ -72,6 +72,8 @@ void vfs_reseed(uint64_t seed);
 /** A disk for all paths "prefix/...". Borrows nothing. Every file on it must be closed before it is freed. */
 vfs_disk *vfs_disk_new(const char *prefix, uint64_t seed);
 void vfs_disk_free(vfs_disk *disk);
+/** From here on its losses are drawn from another seed. */
+void vfs_disk_reseed(vfs_disk *disk, uint64_t seed);
 
 /** Replaces the faults, and counts steps from now; NULL: a good disk. */
 void vfs_break(vfs_disk *disk, const vfs_faults *faults);

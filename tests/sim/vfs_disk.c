@@ -367,6 +367,10 @@ vfs_disk *vfs_disk_new(const char *prefix, uint64_t seed) {
     return d;
 }
 
+void vfs_disk_reseed(vfs_disk *d, uint64_t seed) {
+    d->random = prop_seeded(seed);
+}
+
 void vfs_wipe(vfs_disk *d) {
     vfs_kill_handles(d);
     d->names.count = 0;

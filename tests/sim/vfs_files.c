@@ -8,6 +8,9 @@
 
 bool __real_file_exists(const char *path);
 lp_err __real_file_make_directory(const char *path, lp_error *error);
+lp_err __real_file_make_fresh_directory(const char *directory, const char *name, char *path_out, size_t size,
+                                        lp_error *error);
+void __real_file_remove_directory(const char *path);
 lp_err __real_file_lock(const char *directory, int *fd_out, lp_error *error);
 lp_err __real_file_create(const char *path, lp_error *error);
 void __real_file_remove(const char *path);
@@ -15,6 +18,9 @@ lp_err __real_file_publish(const char *from, const char *to, lp_error *error);
 
 bool __wrap_file_exists(const char *path);
 lp_err __wrap_file_make_directory(const char *path, lp_error *error);
+lp_err __wrap_file_make_fresh_directory(const char *directory, const char *name, char *path_out, size_t size,
+                                        lp_error *error);
+void __wrap_file_remove_directory(const char *path);
 lp_err __wrap_file_lock(const char *directory, int *fd_out, lp_error *error);
 lp_err __wrap_file_create(const char *path, lp_error *error);
 void __wrap_file_remove(const char *path);
@@ -44,6 +50,26 @@ bool __wrap_file_exists(const char *path) {
 
 lp_err __wrap_file_make_directory(const char *path, lp_error *error) {
     return on_disk(path) ? LP_OK : __real_file_make_directory(path, error);
+}
+
+/* Directories are no more than names here. One is taken if a database is in it. */
+lp_err __wrap_file_make_fresh_directory(const char *directory, const char *name, char *path_out, size_t size,
+                                        lp_error *error) {
+    char database[400];
+    if (!on_disk(directory))
+        return __real_file_make_fresh_directory(directory, name, path_out, size, error);
+    for (int number = 1; number < 1000; number++) {
+        snprintf(path_out, size, "%s/%s.%d", directory, name, number);
+        snprintf(database, sizeof database, "%.380s/pool.db", path_out);
+        if (!__wrap_file_exists(database))
+            return LP_OK;
+    }
+    return failed(directory, error);
+}
+
+void __wrap_file_remove_directory(const char *path) {
+    if (!on_disk(path))
+        __real_file_remove_directory(path);
 }
 
 lp_err __wrap_file_lock(const char *directory, int *fd_out, lp_error *error) {

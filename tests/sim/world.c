@@ -5,12 +5,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-#include "tests/support/store_kit.h"
 
 #define SETTLE_STEPS_MAX 20000
 #define SETTLE_MS_MAX INT64_C(7200000)
@@ -29,6 +25,14 @@ void world_note(world *w, const char *format, ...) {
 }
 
 void world_fail(world *w, const char *format, ...) {
+    if (w->escape) {
+        va_list told;
+        va_start(told, format);
+        vsnprintf(w->failure, sizeof w->failure, format, told);
+        va_end(told);
+        world_note(w, "%s", w->failure);
+        longjmp(*w->escape, 1);
+    }
     uint32_t first = w->trace_count > WORLD_TRACE_LINES ? w->trace_count - WORLD_TRACE_LINES : 0;
     for (uint32_t i = first; i < w->trace_count; i++)
         fprintf(stderr, "%s\n", w->trace[i % WORLD_TRACE_LINES]);
@@ -40,6 +44,61 @@ void world_fail(world *w, const char *format, ...) {
     fprintf(stderr, "; replay with LEADPOOL_SEED=0x%llx\n", (unsigned long long)w->options.seed);
     fail();
     abort();
+}
+
+void world_hash(world *w, const void *bytes, size_t size) {
+    const uint8_t *at = bytes;
+    uint64_t h = w->hash ^ size;
+    for (; size >= 8; size -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 32;
+    }
+    for (; size; size--)
+        h = (h ^ *at++) * UINT64_C(0x100000001b3);
+    w->hash = h;
+}
+
+void world_count(world *w, world_fault fault) {
+    w->counts->faults[fault]++;
+    uint64_t what[2] = {fault, (uint64_t)w->now_ms};
+    world_hash(w, what, sizeof what);
+}
+
+/* ---- disks ---- */
+
+void world_arm(world_disk *d) {
+    vfs_break(d->disk, &d->faults);
+}
+
+/* What has been waited for and what has been used up counts for the next time. */
+void world_disarm(world *w, world_disk *d) {
+    const vfs_counts *c = vfs_count(d->disk);
+    d->hurt = vfs_is_off(d->disk) || c->full > d->full_seen;
+    if (vfs_is_off(d->disk))
+        d->faults.cut_at = 0;
+    else if (d->faults.cut_at)
+        d->faults.cut_at = d->faults.cut_at > c->steps ? d->faults.cut_at - c->steps : 1;
+    for (int op = 0; op < VFS_OPS; op++) {
+        uint64_t *at = &d->faults.eio[op].at, *count = &d->faults.eio[op].count, ran = c->ops[op];
+        if (!*at)
+            continue;
+        if (ran < *at) {
+            *at -= ran;
+            continue;
+        }
+        uint64_t used = ran - *at + 1;
+        world_count(w, FAULT_DISK_EIO);
+        d->hurt = true;
+        *at = used < *count;
+        *count = used < *count ? *count - used : 0;
+    }
+    if (d->faults.space_bytes && c->full > d->full_seen)
+        world_count(w, FAULT_DISK_FULL);
+    d->full_seen = c->full;
+    if (!vfs_is_off(d->disk))
+        vfs_break(d->disk, NULL);
 }
 
 /* ---- the server's clock ---- */
@@ -58,14 +117,7 @@ static void server_boot_id(void *ctx, uint8_t id_out[16]) {
 
 /* ---- life ---- */
 
-/* In memory if the machine offers a file system there: thousands of replicas are made and thrown away. */
-static void make_directory(world *w) {
-    const char *base = getenv("TMPDIR");
-    if (!base)
-        base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(w->directory, sizeof w->directory, "%s/leadpool-world-XXXXXX", base);
-    assert_non_null(mkdtemp(w->directory));
-}
+static uint32_t worlds; /* whoever is first puts the disks in place, whoever is last takes them away */
 
 world *world_new(const world_options *options) {
     world *w = calloc(1, sizeof *w);
@@ -75,7 +127,16 @@ world *world_new(const world_options *options) {
     w->now_ms = WORLD_START_MS;
     w->commit_at_ms = INT64_MAX;
     w->env = (lp_env){w, server_now, server_now, server_random, server_boot_id};
-    make_directory(w);
+    w->counts = &w->own_counts;
+    counts_use(w->counts);
+    if (worlds++ == 0)
+        vfs_install();
+    vfs_reseed(options->seed);
+    snprintf(w->path, sizeof w->path, "/ram/%u/store", options->ram);
+    w->disk.disk = vfs_disk_new(w->path, options->seed);
+    char backups[64];
+    snprintf(backups, sizeof backups, "/ram/%u/backups", options->ram);
+    w->backups = vfs_disk_new(backups, options->seed);
     world_server_open(w, true);
     uint32_t people = options->people ? options->people : options->devices;
     for (uint32_t i = 0; i < options->devices; i++) {
@@ -103,13 +164,29 @@ void world_free(world *w) {
         w->parcels = p->next;
         world_parcel_free(p);
     }
-    kit_directory store_files = {{0}}, files = {{0}};
-    snprintf(store_files.path, sizeof store_files.path, "%.240s/store", w->directory);
-    snprintf(files.path, sizeof files.path, "%.240s", w->directory);
-    kit_directory_remove(&store_files);
-    kit_directory_remove(&files);
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        vfs_disk_free(w->devices[i].disk.disk);
+    vfs_disk_free(w->disk.disk);
+    vfs_disk_free(w->backups);
+    counts_use(NULL);
+    if (--worlds == 0)
+        vfs_remove();
     free(w->typed);
     free(w);
+}
+
+void world_reseed(world *w, uint64_t seed) {
+    prop p = prop_seeded(seed);
+    w->options.seed = seed;
+    w->random = prop_seeded(prop_u64(&p));
+    w->hash = seed;
+    counts_use(w->counts);
+    vfs_reseed(prop_u64(&p));
+    vfs_disk_reseed(w->disk.disk, prop_u64(&p));
+    for (uint32_t i = 0; i < w->options.devices; i++) {
+        w->devices[i].random = prop_seeded(prop_u64(&p));
+        vfs_disk_reseed(w->devices[i].disk.disk, prop_u64(&p));
+    }
 }
 
 /* ---- one thing after another ---- */
@@ -144,6 +221,13 @@ static source earliest(const world *w, int64_t until_ms, uint32_t *device_out) {
 }
 
 static void carry(world *w, world_parcel *p) {
+    const world_device *d = &w->devices[w->links[p->link].device];
+    if (!p->to_server && !w->links[p->link].by_hand && d->asleep_ms > w->now_ms) {
+        world_put_off(w, p, d->asleep_ms);
+        return;
+    }
+    uint64_t what[4] = {p->link, p->to_server, (uint64_t)w->now_ms, p->id};
+    world_hash(w, what, sizeof what);
     if (!p->to_server && w->links[p->link].by_hand) {
         world_catch(w, p);
         return;
@@ -225,7 +309,10 @@ static bool settle_some(world *w, bool keep) {
 
 void world_settle(world *w, bool keep) {
     w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 50, .commit_max_ms = 5};
+    w->disk.faults = (vfs_faults){0};
     for (uint32_t i = 0; i < w->options.devices; i++) {
+        w->devices[i].disk.faults = (vfs_faults){0};
+        w->devices[i].asleep_ms = 0;
         world_device_stop(&w->devices[i]);
         world_device_start(&w->devices[i], keep);
     }

@@ -12,10 +12,15 @@
  *     world_act     what people do, and a ledger of what was reported saved (world_people.c)
  *     world_check   what must hold once all is quiet (world_check.c, world_conflicts.c)
  *
- * Failures are assertions; the seed and the last steps are printed first, and with LEADPOOL_TRACE set every step as it is taken. */
+ * Every replica and the store lie on a disk of vfs.h. Disks fail only while production code runs on them (world_arm), so that looking at
+ * them is safe at any time.
+ *
+ * A failure ends the run: it is kept in world.failure for whoever set world.escape, otherwise it is an assertion and printed with the seed and
+ * the last steps. With LEADPOOL_TRACE set every step is printed as it is taken. world.hash is a hash of every message, commit and fault. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
+#include <setjmp.h>
 #include <stdio.h>
 
 #include "client/replica.h"
@@ -26,6 +31,8 @@
 #include "server/auth.h"
 #include "server/committer.h"
 #include "server/session.h"
+#include "tests/sim/counts.h"
+#include "tests/sim/vfs.h"
 #include "tests/support/prop.h"
 
 #define WORLD_DEVICES_MAX 6
@@ -37,9 +44,11 @@
 /** What may go wrong from now on; all zero is a perfect network. Percentages are per message or step. */
 typedef struct world_faults {
     int64_t delay_min_ms, delay_max_ms; /**< of a message, one way */
-    uint32_t
-        cut_percent; /**< the link breaks instead of carrying the message; both ends are told, at times of their own */
+    uint32_t cut_percent; /**< the link breaks instead of carrying the message; both ends are told, at times of their own */
     uint32_t hang_percent;   /**< the link goes silent for good instead, and nobody is told */
+    uint32_t deaf_percent;   /**< the same, but in one direction only */
+    uint32_t overtake_percent; /**< an answer does not wait for those before it */
+    uint32_t grow_percent;     /**< a message has a part that this version does not know, as a newer peer's has */
     uint32_t repeat_percent; /**< a request arrives twice */
     uint32_t refuse_percent; /**< a connection cannot be made */
     uint32_t lock_percent;   /**< another process holds the replica: a write transaction does not begin */
@@ -54,6 +63,7 @@ typedef struct world_options {
     uint32_t people; /**< devices belong to them in turn; 0: one each */
     uint64_t seed;
     const char *name; /**< printed with the seed */
+    uint32_t ram;     /**< its disks are /ram/<ram>/...; worlds that are there at once need different ones */
 } world_options;
 
 typedef struct world world;
@@ -75,10 +85,12 @@ typedef struct world_parcel {
 typedef struct world_link {
     bool used;
     bool silent; /**< hangs: nothing arrives any more */
+    bool deaf[2]; /**< nothing arrives any more in one direction, by to_server */
     bool client_gone, server_gone;
     uint32_t device;
     int64_t clear_ms[2]; /**< nothing sent later arrives earlier: order is kept per direction */
     int64_t free_ms[2];  /**< when a link of few bytes a second has sent all that was queued */
+    int64_t open_ms;     /**< when the device learns that the link stands: no answer comes before */
     bool by_hand;        /**< no device: what arrives is kept in `caught`, oldest first */
     world_parcel *caught;
     session *session; /**< the server's end; NULL once closed */
@@ -99,10 +111,20 @@ typedef struct world_typed {
     bool watched;    /**< I3: still to be seen on the author's device, unless something greater is */
 } world_typed;
 
+/** A disk of vfs.h, and what is going to happen to it. */
+typedef struct world_disk {
+    vfs_disk *disk;
+    vfs_faults faults; /**< counted from the next time it is armed */
+    uint64_t full_seen;
+    bool hurt; /**< something has gone wrong while it was armed last */
+} world_disk;
+
 typedef struct world_device {
     world *world;
     uint32_t index;
-    char path[320];
+    char path[64];
+    world_disk disk;
+    int64_t asleep_ms; /**< suspended until then, world time */
     lp_env env;
     replica_lock lock;
     prop random;
@@ -113,6 +135,7 @@ typedef struct world_device {
     client_session *session;
     int32_t link;       /**< -1: none */
     bool running, keep; /**< a start is in force */
+    bool no_route;      /**< in the running step a connection could not be made */
     lp_err done;        /**< result of the last CLIENT_DONE */
     uint32_t done_count;
     uint32_t clock_answers; /**< MSG_CLOCK that arrived */
@@ -128,12 +151,19 @@ struct world {
     world_options options;
     prop random;
     world_faults faults;
-    char directory[256];
+    jmp_buf *escape; /**< where a failure goes; NULL: it is an assertion */
+    char failure[400];
+    uint64_t hash;
+    world_counts *counts; /**< own_counts, or the runner's */
+    world_counts own_counts;
     int64_t now_ms; /**< true time, UTC ms; the server's clock is right */
     uint64_t order; /**< of the next event */
     uint64_t steps;
 
     lp_env env; /**< the server's */
+    char path[64]; /**< of the store */
+    world_disk disk;
+    vfs_disk *backups;
     store *store;
     pool pool;
     committer *committer;
@@ -162,6 +192,8 @@ struct world {
 
 /** Makes a pool and its devices, joined over the protocol. */
 world *world_new(const world_options *options);
+/** From here on everything is drawn from `seed`: several runs may begin in copies of one world. */
+void world_reseed(world *w, uint64_t seed);
 void world_free(world *w);
 /** Carries out the next thing to happen up to `until_ms`; false, and the time is `until_ms`, if there is none. */
 bool world_step(world *w, int64_t until_ms);
@@ -169,6 +201,13 @@ bool world_step(world *w, int64_t until_ms);
 void world_run(world *w, int64_t ms);
 /** Heals the network, starts every device and runs until all is sent and read by all; fails if that does not come. */
 void world_settle(world *w, bool keep);
+/** A fault has happened. */
+void world_count(world *w, world_fault fault);
+/** Goes into the hash of what happened. */
+void world_hash(world *w, const void *bytes, size_t size);
+/** Production code is going to run on a disk: its faults are in force until world_disarm. */
+void world_arm(world_disk *disk);
+void world_disarm(world *w, world_disk *disk);
 /** One line for the story of a failure. */
 void world_note(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** Fails the test after printing seed, `what` and the story. */
@@ -185,8 +224,14 @@ void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes
 void world_hang_up(world *w, uint32_t link, bool by_server);
 /** The link breaks, and what is on its way is lost. */
 void world_cut(world *w, uint32_t link);
+/** Whoever drives a link by hand is done with it. */
+void world_forget_link(world *w, uint32_t link);
 /** Keeps a parcel for whoever drives the link by hand. */
 void world_catch(world *w, world_parcel *p);
+/** The end that goes cannot even say so: the server notices later, nothing arrives any more. */
+void world_silence(world *w, uint32_t link);
+/** Puts a parcel back until its receiver is awake. */
+void world_put_off(world *w, world_parcel *p, int64_t until_ms);
 /** Tells the device, in time, that the link stands. */
 void world_open_link(world *w, uint32_t link);
 /** Takes the first parcel that is due; NULL if none is. Free it with world_parcel_free. */
@@ -199,12 +244,14 @@ void world_server_open(world *w, bool create);
 /** Stops without a word: sessions and jobs are gone, what was committed stays. */
 void world_server_crash(world *w);
 void world_server_restart(world *w);
-/** A backup of the pool in a new file of the world's directory, noted as `leadpoold backup` does. SQLite only. */
+/** A backup of the pool in a new file on a disk of its own, noted as `leadpoold backup` does. SQLite only. */
 void world_server_backup(world *w, const char *name);
 /** The server stops, the backup is put in place as `leadpoold restore` does, and it starts again. */
 void world_server_restore(world *w, const char *name);
 /** The same behind its back: the file is copied in place. */
 void world_server_set_back(world *w, const char *name);
+/** The machine loses power, if it has not yet, and starts again. In memory nothing is lost. */
+void world_server_power_cut(world *w);
 void world_server_take(world *w, world_parcel *p);
 /** Commits the jobs that have gathered, as one group, and hands them back. */
 void world_server_commit(world *w);
@@ -221,8 +268,10 @@ void world_device_join(world *w, uint32_t who, const uint8_t token[INVITE_TOKEN_
 void world_device_start(world_device *d, bool keep);
 void world_device_stop(world_device *d);
 void world_device_work(world_device *d);
-/** The program dies, in the middle of a write; nothing is running afterwards. */
-void world_device_crash(world_device *d);
+/** The program dies and is started again; the machine may be started anew. */
+void world_device_restart(world_device *d, bool boot);
+/** The machine loses power, if it has not yet, and starts again. */
+void world_device_power_cut(world_device *d);
 void world_device_take(world *w, world_parcel *p);
 void world_device_tick(world_device *d);
 int64_t world_device_deadline_ms(const world_device *d);                /**< in world time */

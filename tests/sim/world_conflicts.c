@@ -182,6 +182,7 @@ void world_check_conflicts(world *w) {
     assert_int_equal(w->reader->ops->feed(w->reader, SCOPE_POOL, 0, on_row, &walk, NULL), LP_OK);
     world_expect(w, walk.found == walk.expected, "%u conflict records, %u conflicts in history (I4)", walk.found,
                  walk.expected);
+    w->counts->conflicts += walk.found;
     free(all.list);
     buf_fini(&all.bytes);
 }

@@ -36,9 +36,10 @@ static void boot_id(void *ctx, uint8_t id_out[16]) {
 static lp_err acquire(void *ctx, lp_error *error) {
     world_device *d = ctx;
     world *w = d->world;
-    if (d->session && prop_chance(&w->random, w->faults.lock_percent))
-        return err_set(error, LP_BUSY, "another program is using the replica; try again");
-    return LP_OK;
+    if (!d->session || !prop_chance(&w->random, w->faults.lock_percent))
+        return LP_OK;
+    world_count(w, FAULT_LOCKED);
+    return err_set(error, LP_BUSY, "another program is using the replica; try again");
 }
 
 static void release(void *ctx) {
@@ -52,7 +53,9 @@ void world_device_open(world *w, uint32_t who, bool create) {
     lp_error error = {.message = ""};
     if (create) {
         *d = (world_device){.world = w, .index = who, .link = -1, .done = LP_OFFLINE};
-        snprintf(d->path, sizeof d->path, "%.250s/device%u", w->directory, who);
+        snprintf(d->path, sizeof d->path, "/ram/%u/device%u", w->options.ram, who);
+        d->disk.disk = vfs_disk_new(d->path, w->options.seed + who + 1);
+        snprintf(d->path, sizeof d->path, "/ram/%u/device%u/replica", w->options.ram, who);
         d->env = (lp_env){d, wall_ms, boot_ms, random_bytes, boot_id};
         d->lock = (replica_lock){d, acquire, release};
         d->random = prop_seeded(prop_u64(&w->random));
@@ -60,8 +63,6 @@ void world_device_open(world *w, uint32_t who, bool create) {
     }
     world_expect(w, !replica_open(d->path, create, &d->env, &d->lock, &d->replica, &error), "device %u: %s", who,
                  error.message);
-    /* Power cuts of the machine are not played here, so the file need not wait for the disk. */
-    sqlite3_exec(d->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     if (!create)
         world_expect(w, !client_session_new(d->replica, &d->session, &error), "device %u: %s", who, error.message);
 }
@@ -86,29 +87,55 @@ static void hang_up(world_device *d) {
     d->link = -1;
 }
 
-void world_device_crash(world_device *d) {
-    world *w = d->world;
-    world_note(w, "device %u dies", d->index);
+/* Nothing runs afterwards. */
+static void put_down(world_device *d) {
     client_session_free(d->session);
     d->session = NULL;
     d->running = false;
-    hang_up(d);
-    /* What an open transaction holds is not there afterwards, and the WAL stays for the next start to recover. */
-    lp_error error;
-    sqlite3_db_config(d->replica->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (replica_begin(d->replica, &error) == LP_OK)
-        sqlite3_exec(d->replica->db, "DELETE FROM outbox; DELETE FROM record", NULL, NULL, NULL);
+    d->asleep_ms = 0;
     replica_close(d->replica);
     d->replica = NULL;
-    if (prop_chance(&w->random, 30)) {
-        d->boots++;
-        d->boot_at_ms = w->now_ms;
+}
+
+static void boot(world_device *d) {
+    d->boots++;
+    d->boot_at_ms = d->world->now_ms;
+}
+
+void world_device_restart(world_device *d, bool anew) {
+    world_note(d->world, "device %u dies%s", d->index, anew ? " and is booted" : "");
+    world_count(d->world, anew ? FAULT_DEVICE_BOOTED : FAULT_DEVICE_KILLED);
+    vfs_crash(d->disk.disk);
+    put_down(d);
+    hang_up(d);
+    if (anew)
+        boot(d);
+    world_device_open(d->world, d->index, false);
+}
+
+void world_device_power_cut(world_device *d) {
+    world *w = d->world;
+    world_note(w, "device %u loses power", d->index);
+    world_count(w, FAULT_DEVICE_POWER);
+    if (!vfs_is_off(d->disk.disk))
+        vfs_cut(d->disk.disk);
+    put_down(d);
+    if (d->link >= 0) {
+        w->links[d->link].client_gone = true;
+        world_silence(w, (uint32_t)d->link);
+        d->link = -1;
     }
+    vfs_loss loss = (vfs_loss)prop_below(&w->random, VFS_LOSSES);
+    uint32_t tear_bytes = prop_chance(&w->random, 50) ? 512 : 0;
+    if (tear_bytes)
+        world_count(w, FAULT_TEAR);
+    vfs_power_on(d->disk.disk, loss, tear_bytes);
+    d->disk.faults = (vfs_faults){0};
+    boot(d);
+    world_device_open(w, d->index, false);
 }
 
 /* ---- its session ---- */
-
-static void step(world_device *d, const client_event *event);
 
 static bool dial(world_device *d) {
     d->link = world_connect(d->world, d->index);
@@ -128,12 +155,18 @@ static void send(world_device *d, client_action *a) {
         buf_fini(&a->message);
 }
 
-static void step(world_device *d, const client_event *event) {
-    client_actions actions = {.count = 0};
+static void drop(client_actions *actions) {
+    for (uint32_t i = 0; i < actions->count; i++)
+        if (actions->list[i].kind == CLIENT_SEND)
+            buf_fini(&actions->list[i].message);
+    actions->count = 0;
+}
+
+/* True: a connection was wanted and could not be made. */
+static bool carry_out(world_device *d, client_actions *actions) {
     bool dialled = true;
-    client_step(d->session, event, &actions);
-    for (uint32_t i = 0; i < actions.count; i++) {
-        client_action *a = &actions.list[i];
+    for (uint32_t i = 0; i < actions->count; i++) {
+        client_action *a = &actions->list[i];
         switch (a->kind) {
         case CLIENT_CONNECT:
             hang_up(d);
@@ -155,7 +188,32 @@ static void step(world_device *d, const client_event *event) {
             break;
         }
     }
-    if (!dialled) {
+    actions->count = 0;
+    return !dialled;
+}
+
+/* What leaves before a durable write. After the power went nothing leaves any more. */
+static void carry_early(void *ctx, client_actions *actions) {
+    world_device *d = ctx;
+    if (vfs_is_off(d->disk.disk))
+        drop(actions);
+    else
+        d->no_route |= carry_out(d, actions);
+}
+
+static void step(world_device *d, const client_event *event) {
+    client_actions actions = {.carry_out = carry_early, .ctx = d};
+    d->no_route = false;
+    world_arm(&d->disk);
+    client_step(d->session, event, &actions);
+    world_disarm(d->world, &d->disk);
+    if (vfs_is_off(d->disk.disk)) {
+        drop(&actions);
+        world_device_power_cut(d);
+        return;
+    }
+    bool no_route = carry_out(d, &actions) || d->no_route;
+    if (no_route) {
         client_event lost = {.kind = CLIENT_LOST};
         err_set(&lost.error, LP_OFFLINE, "no route");
         step(d, &lost);
@@ -192,8 +250,12 @@ static void take_message(world_device *d, world_parcel *p) {
                (unsigned long long)m.batch, p->id, (int)m.reason.size,
                m.reason.size ? (const char *)m.reason.data : "");
     d->clock_answers += m.number == MSG_CLOCK;
+    counts_verdicts(w->counts, &m);
     client_event event = {.kind = CLIENT_MESSAGE, .id = p->id, .bytes = buf_span(&p->message)};
+    uint64_t boots = d->boots;
     step(d, &event);
+    if (d->boots != boots)
+        return;
     lp_sync_result result = {0};
     client_result(d->session, &result);
     world_expect(w, !result.diverged, "device %u says that it diverged", d->index);
@@ -230,7 +292,10 @@ void world_device_tick(world_device *d) {
 
 int64_t world_device_deadline_ms(const world_device *d) {
     int64_t at_ms = d->session ? client_deadline_ms(d->session) : INT64_MAX;
-    return at_ms == INT64_MAX ? INT64_MAX : at_ms + d->boot_at_ms;
+    if (at_ms == INT64_MAX)
+        return INT64_MAX;
+    at_ms += d->boot_at_ms;
+    return at_ms > d->asleep_ms ? at_ms : d->asleep_ms;
 }
 
 /* ---- looking into it ---- */

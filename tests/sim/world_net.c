@@ -9,10 +9,13 @@
 
 #include <cmocka.h>
 
+#include "proto/wire.h"
 #include "tests/sim/world.h"
 
 static int64_t draw_delay(world *w) {
     int64_t delay_ms = prop_between(&w->random, w->faults.delay_min_ms, w->faults.delay_max_ms);
+    if (delay_ms > 400)
+        world_count(w, FAULT_DELAY);
     w->slowest_ms = delay_ms > w->slowest_ms ? delay_ms : w->slowest_ms;
     return delay_ms;
 }
@@ -33,13 +36,25 @@ static int64_t carry_ms(world *w, world_link *l, const world_parcel *p) {
     return *free_ms;
 }
 
+/* Answers may come in any order; only the beginning and the end of a link keep theirs. */
+static bool overtakes(world *w, const world_parcel *p) {
+    bool answer = !p->to_server && !p->open && !p->end;
+    bool yes = answer && w->faults.overtake_percent && prop_chance(&w->random, w->faults.overtake_percent);
+    if (yes)
+        world_count(w, FAULT_OVERTAKE);
+    return yes;
+}
+
 static void enqueue(world *w, world_parcel *p) {
     world_link *l = &w->links[p->link];
     if (w->faults.bytes_per_s && !p->end)
         p->at_ms += carry_ms(w, l, p) - w->now_ms;
     int64_t *clear_ms = &l->clear_ms[p->to_server];
-    p->at_ms = p->at_ms > *clear_ms ? p->at_ms : *clear_ms;
-    *clear_ms = p->at_ms;
+    int64_t after_ms = overtakes(w, p) ? l->open_ms : *clear_ms;
+    p->at_ms = p->at_ms > after_ms ? p->at_ms : after_ms;
+    *clear_ms = p->at_ms > *clear_ms ? p->at_ms : *clear_ms;
+    if (p->open)
+        l->open_ms = p->at_ms;
     p->order = w->order++;
     world_parcel **at = &w->parcels;
     while (*at && (*at)->at_ms <= p->at_ms)
@@ -74,8 +89,10 @@ static bool is_free(const world *w, uint32_t link) {
 }
 
 int32_t world_connect(world *w, uint32_t who) {
-    if (prop_chance(&w->random, w->faults.refuse_percent))
+    if (prop_chance(&w->random, w->faults.refuse_percent)) {
+        world_count(w, FAULT_NO_ROUTE);
         return -1;
+    }
     uint32_t link = 0;
     while (link < WORLD_LINKS_MAX && !is_free(w, link))
         link++;
@@ -102,6 +119,7 @@ void world_open_link(world *w, uint32_t link) {
 
 static void break_link(world *w, uint32_t link) {
     world_link *l = &w->links[link];
+    world_count(w, FAULT_CUT);
     world_note(w, "link %u breaks", link);
     l->silent = true;
     send_end(w, link, true);
@@ -126,30 +144,81 @@ void world_cut(world *w, uint32_t link) {
 /* A server notices a silent peer in the end; a device has a deadline of its own. */
 #define SERVER_NOTICES_MS 120000
 
-static void silence(world *w, uint32_t link) {
-    world_note(w, "link %u falls silent", link);
-    w->links[link].silent = true;
+static void notice_later(world *w, uint32_t link) {
     world_parcel *p = parcel_new(w, link, true);
     p->end = true;
     p->at_ms = w->now_ms + SERVER_NOTICES_MS;
     enqueue(w, p);
 }
 
+void world_silence(world *w, uint32_t link) {
+    world_note(w, "link %u falls silent", link);
+    w->links[link].silent = true;
+    notice_later(w, link);
+}
+
+/* Only one direction still works: whoever hears nothing gives up in the end. */
+static void deafen(world *w, uint32_t link, bool to_server) {
+    world_note(w, "link %u falls silent %s the server", link, to_server ? "towards" : "from");
+    world_count(w, FAULT_ONE_WAY);
+    w->links[link].deaf[to_server] = true;
+    if (to_server)
+        notice_later(w, link);
+}
+
+void world_put_off(world *w, world_parcel *p, int64_t until_ms) {
+    p->at_ms = until_ms;
+    enqueue(w, p);
+}
+
+/* [number, {key: value, ...}] with one more key: what a newer peer may send. */
+static void grow(world *w, buf *bytes) {
+    wire_reader r = wire_open(buf_span(bytes));
+    buf grown = {0};
+    wire_array(&r);
+    uint64_t number = wire_u64(&r);
+    uint32_t count = wire_map(&r);
+    wire_put_array(&grown, 2);
+    wire_put_u64(&grown, number);
+    wire_put_map(&grown, count + 1);
+    buf_append_span(&grown, span_of(r.at, (size_t)(r.end - r.at)));
+    wire_put_u64(&grown, 1000);
+    wire_put_array(&grown, 2);
+    wire_put_text(&grown, SPAN_LITERAL("of a later version"));
+    wire_put_nil(&grown);
+    buf_fini(bytes);
+    *bytes = grown;
+    world_count(w, FAULT_NEWER_PART);
+}
+
 void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes) {
     world_link *l = &w->links[link];
-    bool lost = l->silent || (to_server ? l->client_gone : l->server_gone);
+    bool lost = l->silent || l->deaf[to_server] || (to_server ? l->client_gone : l->server_gone);
+    uint64_t what[4] = {link, to_server, id, (uint64_t)w->now_ms};
+    world_expect(w, bytes->size <= WIRE_MESSAGE_BYTES_MAX, "a message of %zu bytes (I10)", bytes->size);
+    world_hash(w, what, sizeof what);
+    world_hash(w, bytes->data, bytes->size);
+    counts_message(w->counts, buf_span(bytes), to_server);
     if (!lost && prop_chance(&w->random, w->faults.cut_percent)) {
         break_link(w, link);
         lost = true;
     } else if (!lost && prop_chance(&w->random, w->faults.hang_percent)) {
-        silence(w, link);
+        world_count(w, FAULT_HANG);
+        world_silence(w, link);
+        lost = true;
+    } else if (!lost && prop_chance(&w->random, w->faults.deaf_percent)) {
+        deafen(w, link, to_server);
         lost = true;
     }
     if (lost) {
         buf_fini(bytes);
         return;
     }
+    if (prop_chance(&w->random, w->faults.grow_percent))
+        grow(w, bytes);
     bool twice = to_server && prop_chance(&w->random, w->faults.repeat_percent);
+    if (twice)
+        world_count(w, FAULT_REPEAT);
     for (int i = 0; i <= twice; i++) {
         world_parcel *p = parcel_new(w, link, to_server);
         p->id = id;
@@ -167,7 +236,7 @@ void world_hang_up(world *w, uint32_t link, bool by_server) {
         l->server_gone = true;
     else
         l->client_gone = true;
-    if (!l->silent)
+    if (!l->silent && !l->deaf[!by_server])
         send_end(w, link, !by_server);
 }
 
@@ -178,6 +247,16 @@ world_parcel *world_take_parcel(world *w, int64_t until_ms) {
     w->parcels = p->next;
     p->next = NULL;
     return p;
+}
+
+void world_forget_link(world *w, uint32_t link) {
+    world_link *l = &w->links[link];
+    while (l->caught) {
+        world_parcel *p = l->caught;
+        l->caught = p->next;
+        world_parcel_free(p);
+    }
+    world_hang_up(w, link, false);
 }
 
 void world_catch(world *w, world_parcel *p) {

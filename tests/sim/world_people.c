@@ -142,23 +142,72 @@ void world_look_again(world *w, uint32_t who) {
 
 /* ---- deeds ---- */
 
+static bool is_breaking(const world_device *d) {
+    for (int op = 0; op < VFS_OPS; op++)
+        if (d->disk.faults.eio[op].at)
+            return true;
+    return d->disk.faults.cut_at || d->disk.faults.space_bytes || vfs_is_off(d->disk.disk);
+}
+
+/* Disks are whole while a deed is prepared, and break as told from its commit on. */
 static lp_txn *begin(world *w, uint32_t who) {
     lp_txn *t;
     assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
     return t;
 }
 
+static bool is_visible(world *w, const world_typed *t) {
+    record rec;
+    buf bytes = {0};
+    bool visible = false;
+    if (world_load(w, t->device, &w->records[t->record].id, false, &rec, &bytes)) {
+        const reg *stored = find_typed(&rec, t);
+        visible = stored && span_equal(stored->value, span_of(t->value, t->value_size));
+        record_fini(&rec);
+    }
+    buf_fini(&bytes);
+    return visible;
+}
+
+/* A commit that failed on a broken disk is there or it is not, but never by half (F2, F14). A program that was told of an I/O error goes on,
+ * or is started again. */
+static bool turned_out_saved(world *w, const draft *dr, uint32_t who) {
+    uint32_t visible = 0;
+    if (prop_chance(&w->random, 50))
+        world_device_restart(&w->devices[who], false);
+    for (uint32_t i = 0; i < dr->count; i++)
+        visible += is_visible(w, &dr->list[i]);
+    world_expect(w, !visible || visible == dr->count, "device %u saved %u of %u changes of one deed (I1)", who, visible,
+                 dr->count);
+    return visible > 0;
+}
+
+/* What was told to be saved goes into the ledger; also what is there after a commit that had no time to tell. */
+static bool conclude(world *w, const draft *dr, uint32_t who, lp_err err, const lp_error *error) {
+    world_device *d = &w->devices[who];
+    bool off = vfs_is_off(d->disk.disk);
+    bool broken = off || is_breaking(d) || d->disk.hurt;
+    if (off)
+        world_device_power_cut(d);
+    bool saved = !err || (err != LP_BUSY && err != LP_FULL && turned_out_saved(w, dr, who));
+    world_expect(w, !err || err == LP_BUSY || broken, "device %u cannot save: %s", who, error->message);
+    if (saved)
+        enter_draft(w, dr);
+    world_note(w, "device %u %s %u changes %s", who, saved ? "saves" : "fails to save", dr->count, error->message);
+    world_device_work(d);
+    return saved;
+}
+
 static void end(world *w, lp_txn *t, const draft *dr, uint32_t who, bool *saved_out) {
     lp_error error = {.message = ""};
+    world_device *d = &w->devices[who];
+    world_arm(&d->disk);
     lp_err err = txn_commit(t, &error);
+    world_disarm(w, &d->disk);
     txn_free(t);
-    world_expect(w, !err || err == LP_BUSY, "device %u cannot save: %s", who, error.message);
-    if (!err)
-        enter_draft(w, dr);
+    bool saved = conclude(w, dr, who, err, &error);
     if (saved_out)
-        *saved_out = !err;
-    world_note(w, "device %u %s %u changes", who, err ? "fails to save" : "saves", dr->count);
-    world_device_work(&w->devices[who]);
+        *saved_out = saved;
 }
 
 static void put_text(world *w, lp_txn *t, draft *dr, uint32_t who, uint32_t record_index, const char *field,
@@ -334,15 +383,13 @@ static void restore(world *w, uint32_t who, const lp_id *conflict) {
         t.value_size = lost->value.size;
         dr.list[0] = t;
         dr.count = is_change(w, &t);
+        world_arm(&w->devices[who].disk);
         lp_err err = txn_restore(w->devices[who].replica, conflict, &error);
-        world_expect(w, !err || err == LP_BUSY, "device %u cannot restore: %s", who, error.message);
-        if (!err)
-            enter_draft(w, &dr);
-        world_note(w, "device %u %s a conflict", who, err ? "fails to restore" : "restores");
+        world_disarm(w, &w->devices[who].disk);
+        conclude(w, &dr, who, err, &error);
     }
     record_fini(&rec);
     buf_fini(&bytes);
-    world_device_work(&w->devices[who]);
 }
 
 void world_act(world *w, uint32_t who) {

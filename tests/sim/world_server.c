@@ -8,6 +8,7 @@
 
 #include "proto/wire.h"
 #include "server/restore.h"
+#include "server/store/files.h"
 #include "server/store/sqlite_file.h"
 #include "tests/sim/world.h"
 
@@ -27,10 +28,8 @@ static void on_done(void *ctx, job *j) {
 void world_server_open(world *w, bool create) {
     lp_error error = {.message = ""};
     bool in_memory = w->options.engine == &store_memory_ops;
-    char path[320];
-    snprintf(path, sizeof path, "%.250s/store", w->directory);
     if (!in_memory || create)
-        world_expect(w, !w->options.engine->open(in_memory ? NULL : path, create, &w->store, &error), "store: %s",
+        world_expect(w, !w->options.engine->open(in_memory ? NULL : w->path, create, &w->store, &error), "store: %s",
                      error.message);
     w->server_boots++;
     if (create)
@@ -63,6 +62,7 @@ void world_server_crash(world *w) {
     if (!w->committer)
         return;
     world_note(w, "the server dies");
+    vfs_crash(w->disk.disk);
     for (uint32_t i = 0; i < WORLD_LINKS_MAX; i++) {
         if (!w->links[i].used || !w->links[i].session)
             continue;
@@ -94,7 +94,7 @@ void world_server_restart(world *w) {
 /* ---- backups ---- */
 
 static void backup_path(const world *w, const char *name, char path_out[400]) {
-    snprintf(path_out, 400, "%.250s/%s", w->directory, name);
+    snprintf(path_out, 400, "/ram/%u/backups/%s", w->options.ram, name);
 }
 
 static void run_operators_job(world *w, job *j) {
@@ -119,31 +119,44 @@ void world_server_backup(world *w, const char *name) {
 }
 
 void world_server_restore(world *w, const char *name) {
-    char path[400], directory[400];
+    char path[400];
     lp_error error = {.message = ""};
     restored result;
     backup_path(w, name, path);
-    backup_path(w, "store", directory);
     world_server_crash(w);
-    world_expect(w, !restore_pool(directory, path, &w->env, w->pool.ledger, NULL, NULL, &result, &error), "restore: %s",
+    world_expect(w, !restore_pool(w->path, path, &w->env, w->pool.ledger, NULL, NULL, &result, &error), "restore: %s",
                  error.message);
     world_note(w, "restored to %llu", (unsigned long long)result.seq);
     world_server_open(w, false);
 }
 
 void world_server_set_back(world *w, const char *name) {
-    char path[400], database[400], log[416];
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    char path[400], database[80], file[96];
     lp_error error = {.message = ""};
     backup_path(w, name, path);
-    backup_path(w, "store/pool.db", database);
     world_server_crash(w);
-    snprintf(log, sizeof log, "%s-wal", database);
-    remove(log);
-    snprintf(log, sizeof log, "%s-shm", database);
-    remove(log);
-    remove(database);
+    snprintf(database, sizeof database, "%s/pool.db", w->path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        snprintf(file, sizeof file, "%s%s", database, endings[i]);
+        file_remove(file);
+    }
     world_expect(w, !sqlite_file_copy(path, database, NULL, NULL, &error), "set back: %s", error.message);
     world_note(w, "set back behind its back");
+    world_server_open(w, false);
+}
+
+void world_server_power_cut(world *w) {
+    world_count(w, FAULT_SERVER_POWER);
+    if (!vfs_is_off(w->disk.disk))
+        vfs_cut(w->disk.disk);
+    world_server_crash(w);
+    vfs_loss loss = (vfs_loss)prop_below(&w->random, VFS_LOSSES);
+    uint32_t tear_bytes = prop_chance(&w->random, 50) ? 512 : 0;
+    if (tear_bytes)
+        world_count(w, FAULT_TEAR);
+    vfs_power_on(w->disk.disk, loss, tear_bytes);
+    w->disk.faults = (vfs_faults){0};
     world_server_open(w, false);
 }
 
@@ -183,7 +196,9 @@ static void carry_out(world *w, uint32_t link, session_actions *actions) {
 
 static void step(world *w, uint32_t link, const session_event *event) {
     session_actions actions;
+    world_arm(&w->disk);
     session_step(w->links[link].session, w->reader, event, &actions);
+    world_disarm(w, &w->disk);
     if (actions.trouble.code != LP_OK)
         w->trouble = actions.trouble;
     carry_out(w, link, &actions);
@@ -222,7 +237,19 @@ void world_server_commit(world *w) {
     job *group = w->jobs;
     w->jobs = NULL;
     world_note(w, "commit of %u jobs", count);
+    world_arm(&w->disk);
     committer_run(w->committer, group);
+    if (prop_chance(&w->random, 30))
+        committer_rest(w->committer);
+    world_disarm(w, &w->disk);
+    if (vfs_is_off(w->disk.disk)) {
+        for (uint32_t i = 0; i < count; i++)
+            drop_job(list[i]);
+        world_server_power_cut(w);
+        return;
+    }
+    uint64_t what[2] = {count, committer_seq(w->committer)};
+    world_hash(w, what, sizeof what);
     for (uint32_t i = 0; i < count; i++) {
         origin *from = list[i]->ctx;
         assert_true(from->done);

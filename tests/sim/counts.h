@@ -1,0 +1,66 @@
+/* counts.h - what a run has exercised: every fault, message, verdict and outcome of a merge has a counter, and one that stays at 0 says
+ * that something is believed and not tested. The linker puts counts.c before proto/merge.h (--wrap; tests/CMakeLists.txt). */
+#ifndef TESTS_SIM_COUNTS_H
+#define TESTS_SIM_COUNTS_H
+
+#include <stdint.h>
+
+#include "proto/message.h"
+
+#define WORLD_FAULTS(F)                                                                                                \
+    F(DELAY, "message-late")                                                                                           \
+    F(OVERTAKE, "answer-overtaken")                                                                                    \
+    F(REPEAT, "request-repeated")                                                                                      \
+    F(CUT, "link-cut")                                                                                                 \
+    F(HANG, "link-hangs")                                                                                              \
+    F(ONE_WAY, "link-one-way")                                                                                         \
+    F(THIN, "thin-line")                                                                                               \
+    F(NO_ROUTE, "no-route")                                                                                            \
+    F(NEWER_PART, "newer-part")                                                                                        \
+    F(NEWER_FIELD, "newer-field")                                                                                      \
+    F(NEWER_KIND, "newer-kind")                                                                                        \
+    F(STRANGER, "stranger")                                                                                            \
+    F(POISON, "poison-change")                                                                                         \
+    F(LOCKED, "replica-locked")                                                                                        \
+    F(DEVICE_KILLED, "device-killed")                                                                                  \
+    F(DEVICE_BOOTED, "device-booted")                                                                                  \
+    F(DEVICE_POWER, "device-power-cut")                                                                                \
+    F(DEVICE_ASLEEP, "device-asleep")                                                                                  \
+    F(CLOCK_SET, "clock-set")                                                                                          \
+    F(CLOCK_ABSURD, "clock-absurd")                                                                                    \
+    F(DISK_FULL, "disk-full")                                                                                          \
+    F(DISK_EIO, "disk-error")                                                                                          \
+    F(TEAR, "disk-tears")                                                                                              \
+    F(SERVER_KILLED, "server-killed")                                                                                  \
+    F(SERVER_POWER, "server-power-cut")
+
+typedef enum world_fault {
+#define F(name, text) FAULT_##name,
+    WORLD_FAULTS(F)
+#undef F
+        FAULT_COUNT
+} world_fault;
+
+#define COUNTED_MESSAGES 128
+#define COUNTED_MERGES 4
+#define COUNTED_VERDICTS 4
+
+typedef struct world_counts {
+    uint64_t faults[FAULT_COUNT];
+    uint64_t messages[2][COUNTED_MESSAGES]; /**< sent, by to_server and number */
+    uint64_t merges[COUNTED_MERGES];        /**< by outcome */
+    uint64_t verdicts[COUNTED_VERDICTS];    /**< that devices got, by kind; applied is counted per batch without exceptions too */
+    uint64_t conflicts;                     /**< conflict records at the end */
+} world_counts;
+
+/** Merges are counted here from now on; NULL: nowhere. */
+void counts_use(world_counts *counts);
+void counts_message(world_counts *counts, span bytes, bool to_server);
+/** The verdicts of a synced. */
+void counts_verdicts(world_counts *counts, const message *m);
+void counts_add(world_counts *sum, const world_counts *more);
+uint64_t counts_faults(const world_counts *counts);
+/** Calls `each` with every counter that a long enough run must move. `sqlite`: the pool lay on a disk. */
+void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx, const char *name, uint64_t count), void *ctx);
+
+#endif
