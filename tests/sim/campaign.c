@@ -316,7 +316,8 @@ static void take_option(options *o, const char *name, const char *value) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.engine = &store_memory_ops, .first = 1, .last = 1000, .jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)};
+    options o = {
+        .engine = &store_memory_ops, .first = 1, .last = 1000, .jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)};
     bool seeds = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)

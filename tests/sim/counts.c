@@ -75,7 +75,8 @@ static const struct {
 #undef MESSAGE
 };
 
-void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx, const char *name, uint64_t count), void *ctx) {
+void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx, const char *name, uint64_t count),
+                 void *ctx) {
     static const char *const faults[] = {
 #define F(name, text) text,
         WORLD_FAULTS(F)

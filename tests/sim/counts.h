@@ -49,8 +49,9 @@ typedef struct world_counts {
     uint64_t faults[FAULT_COUNT];
     uint64_t messages[2][COUNTED_MESSAGES]; /**< sent, by to_server and number */
     uint64_t merges[COUNTED_MERGES];        /**< by outcome */
-    uint64_t verdicts[COUNTED_VERDICTS];    /**< that devices got, by kind; applied is counted per batch without exceptions too */
-    uint64_t conflicts;                     /**< conflict records at the end */
+    uint64_t verdicts
+        [COUNTED_VERDICTS]; /**< that devices got, by kind; applied is counted per batch without exceptions too */
+    uint64_t conflicts;     /**< conflict records at the end */
 } world_counts;
 
 /** Merges are counted here from now on; NULL: nowhere. */
@@ -61,6 +62,7 @@ void counts_verdicts(world_counts *counts, const message *m);
 void counts_add(world_counts *sum, const world_counts *more);
 uint64_t counts_faults(const world_counts *counts);
 /** Calls `each` with every counter that a long enough run must move. `sqlite`: the pool lay on a disk. */
-void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx, const char *name, uint64_t count), void *ctx);
+void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx, const char *name, uint64_t count),
+                 void *ctx);
 
 #endif

@@ -28,9 +28,8 @@ void schedule_draw(schedule *s, uint64_t seed, const store_ops *engine) {
     s->keep = prop_chance(&p, 50);
     s->count = 10 + (uint32_t)prop_below(&p, 60);
     for (uint32_t i = 0; i < s->count; i++)
-        s->list[i] = (turn){.what = draw_what(&p, s->troubles),
-                            .who = (uint32_t)prop_below(&p, s->devices),
-                            .seed = prop_u64(&p)};
+        s->list[i] = (turn){
+            .what = draw_what(&p, s->troubles), .who = (uint32_t)prop_below(&p, s->devices), .seed = prop_u64(&p)};
 }
 
 void schedule_print(const schedule *s, FILE *out) {

@@ -60,6 +60,7 @@ static void network(world *w, uint32_t who) {
     f.deaf_percent = (uint32_t)prop_below(p, 4);
     f.refuse_percent = (uint32_t)prop_below(p, 30);
     f.repeat_percent = (uint32_t)prop_below(p, 10);
+    f.bytes_per_s = prop_chance(p, 10) ? 1000 + (uint32_t)prop_below(p, 4000) : 0;
     f.overtake_percent = prop_chance(p, 50) ? (uint32_t)prop_below(p, 40) : 0;
     f.lock_percent = w->faults.lock_percent;
     f.grow_percent = w->faults.grow_percent;
@@ -105,8 +106,7 @@ static void set_offset(world *w, world_device *d, int64_t off_ms) {
 /* A person sets the clock, or the device corrects it by itself. */
 static void set_clock(world *w, uint32_t who) {
     world_count(w, FAULT_CLOCK_SET);
-    set_offset(w, &w->devices[who],
-               prop_chance(&w->random, 40) ? 0 : prop_between(&w->random, -7200000, 7200000));
+    set_offset(w, &w->devices[who], prop_chance(&w->random, 40) ? 0 : prop_between(&w->random, -7200000, 7200000));
 }
 
 /* Empty batteries and overflows: 1970, 2001, 2038, 2106. */

@@ -44,16 +44,17 @@
 /** What may go wrong from now on; all zero is a perfect network. Percentages are per message or step. */
 typedef struct world_faults {
     int64_t delay_min_ms, delay_max_ms; /**< of a message, one way */
-    uint32_t cut_percent; /**< the link breaks instead of carrying the message; both ends are told, at times of their own */
-    uint32_t hang_percent;   /**< the link goes silent for good instead, and nobody is told */
-    uint32_t deaf_percent;   /**< the same, but in one direction only */
+    uint32_t
+        cut_percent; /**< the link breaks instead of carrying the message; both ends are told, at times of their own */
+    uint32_t hang_percent;     /**< the link goes silent for good instead, and nobody is told */
+    uint32_t deaf_percent;     /**< the same, but in one direction only */
     uint32_t overtake_percent; /**< an answer does not wait for those before it */
     uint32_t grow_percent;     /**< a message has a part that this version does not know, as a newer peer's has */
-    uint32_t repeat_percent; /**< a request arrives twice */
-    uint32_t refuse_percent; /**< a connection cannot be made */
-    uint32_t lock_percent;   /**< another process holds the replica: a write transaction does not begin */
-    int64_t commit_max_ms;   /**< longest that jobs gather before a commit */
-    uint32_t bytes_per_s;    /**< what a link carries, one way; 0: as much as there is */
+    uint32_t repeat_percent;   /**< a request arrives twice */
+    uint32_t refuse_percent;   /**< a connection cannot be made */
+    uint32_t lock_percent;     /**< another process holds the replica: a write transaction does not begin */
+    int64_t commit_max_ms;     /**< longest that jobs gather before a commit */
+    uint32_t bytes_per_s;      /**< what a link carries, one way; 0: as much as there is */
     uint32_t lose_percent; /**< of the segments of such a link: they come a second later, and so does all behind them */
 } world_faults;
 
@@ -84,7 +85,7 @@ typedef struct world_parcel {
 /** A connection: a client session's, or a hand-driven one. */
 typedef struct world_link {
     bool used;
-    bool silent; /**< hangs: nothing arrives any more */
+    bool silent;  /**< hangs: nothing arrives any more */
     bool deaf[2]; /**< nothing arrives any more in one direction, by to_server */
     bool client_gone, server_gone;
     uint32_t device;
@@ -160,7 +161,7 @@ struct world {
     uint64_t order; /**< of the next event */
     uint64_t steps;
 
-    lp_env env; /**< the server's */
+    lp_env env;    /**< the server's */
     char path[64]; /**< of the store */
     world_disk disk;
     vfs_disk *backups;

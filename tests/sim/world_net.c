@@ -49,6 +49,8 @@ static void enqueue(world *w, world_parcel *p) {
     world_link *l = &w->links[p->link];
     if (w->faults.bytes_per_s && !p->end)
         p->at_ms += carry_ms(w, l, p) - w->now_ms;
+    if (w->faults.bytes_per_s)
+        world_count(w, FAULT_THIN);
     int64_t *clear_ms = &l->clear_ms[p->to_server];
     int64_t after_ms = overtakes(w, p) ? l->open_ms : *clear_ms;
     p->at_ms = p->at_ms > after_ms ? p->at_ms : after_ms;
