@@ -1,5 +1,6 @@
 /* vfs_files.c - the store's own files on a disk of vfs.h: the linker puts these before those of server/store/files.c, which still
  * serve every path that is on no such disk. The lock of a directory is not played: one process has them all. */
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/err.h"
