@@ -31,6 +31,8 @@
     F(DISK_FULL, "disk-full")                                                                                          \
     F(DISK_EIO, "disk-error")                                                                                          \
     F(TEAR, "disk-tears")                                                                                              \
+    F(ERASED, "lead-erased")                                                                                           \
+    F(REVOKED, "device-revoked")                                                                                       \
     F(SERVER_KILLED, "server-killed")                                                                                  \
     F(SERVER_POWER, "server-power-cut")
 

@@ -16,7 +16,8 @@ typedef enum trouble {
     TROUBLE_LOCKS = 16,
     TROUBLE_DISKS = 32,
     TROUBLE_VERSIONS = 64,
-    TROUBLE_ALL = 127
+    TROUBLE_OFFICE = 128,
+    TROUBLE_ALL = 255
 } trouble;
 
 /** A kind of turn: what people do, and each fault. */

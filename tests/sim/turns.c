@@ -252,6 +252,23 @@ static void stranger(world *w, uint32_t who) {
     (void)before;
 }
 
+/* ---- the office ---- */
+
+static void erase_lead(world *w, uint32_t who) {
+    uint32_t drawn = (uint32_t)prop_below(&w->random, w->record_count ? w->record_count : 1);
+    (void)who;
+    if (drawn < w->record_count && w->records[drawn].kind == KIND_LEAD && !world_is_erased(w, drawn))
+        world_erase(w, drawn);
+}
+
+/* At most one: somebody has to be left. */
+static void revoke(world *w, uint32_t who) {
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        if (w->devices[i].revoked)
+            return;
+    world_revoke(w, who);
+}
+
 const turn_info turns[] = {
     {"somebody writes", 45, 0, world_act},
     {"sync starts", 15, 0, start},
@@ -276,6 +293,8 @@ const turn_info turns[] = {
     {"newer messages", 2, TROUBLE_VERSIONS, newer_parts},
     {"a newer field", 1, TROUBLE_VERSIONS, newer_field},
     {"a newer kind", 1, TROUBLE_VERSIONS, newer_kind},
+    {"a lead is erased", 1, TROUBLE_OFFICE, erase_lead},
+    {"a device is revoked", 1, TROUBLE_OFFICE, revoke},
     {"a stranger calls", 1, TROUBLE_VERSIONS, stranger},
 };
 const uint32_t turn_count = sizeof turns / sizeof turns[0];

@@ -137,6 +137,7 @@ world *world_new(const world_options *options) {
     char backups[64];
     snprintf(backups, sizeof backups, "/ram/%u/backups", options->ram);
     w->backups = vfs_disk_new(backups, options->seed);
+    world_ledger_open(w);
     world_server_open(w, true);
     uint32_t people = options->people ? options->people : options->devices;
     for (uint32_t i = 0; i < options->devices; i++) {
@@ -171,6 +172,8 @@ void world_free(world *w) {
     counts_use(NULL);
     if (--worlds == 0)
         vfs_remove();
+    for (int i = 0; i < LEDGER_KINDS; i++)
+        buf_fini(&w->ledger_lines[i]);
     free(w->typed);
     free(w);
 }
@@ -283,6 +286,8 @@ void world_run(world *w, int64_t ms) {
 /* ---- settling ---- */
 
 static bool is_settled(world *w, const world_device *d) {
+    if (d->revoked && client_state(d->session) == LP_STATE_BLOCKED)
+        return !w->jobs;
     bool quiet = d->keep ? client_state(d->session) == LP_STATE_LIVE : !d->running && d->done == LP_OK;
     if (!quiet || w->jobs)
         return false;
@@ -296,7 +301,7 @@ static bool settle_some(world *w, bool keep) {
     bool settled = true;
     for (uint32_t i = 0; i < w->options.devices; i++) {
         world_device *d = &w->devices[i];
-        world_expect(w, client_state(d->session) != LP_STATE_BLOCKED, "device %u is blocked: %s", i,
+        world_expect(w, d->revoked || client_state(d->session) != LP_STATE_BLOCKED, "device %u is blocked: %s", i,
                      client_reason(d->session));
         if (is_settled(w, d))
             continue;
@@ -324,6 +329,8 @@ void world_settle(world *w, bool keep) {
     for (uint32_t i = 0; i < w->options.devices; i++) {
         world_device *d = &w->devices[i];
         lp_sync_result result = {0};
+        if (d->revoked)
+            continue;
         client_result(d->session, &result);
         world_expect(w, result.complete, "device %u settled and does not say so", i);
         world_expect(w, !result.diverged, "device %u says that it diverged", i);

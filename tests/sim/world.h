@@ -30,6 +30,7 @@
 #include "proto/message.h"
 #include "server/auth.h"
 #include "server/committer.h"
+#include "server/ledger.h"
 #include "server/session.h"
 #include "tests/sim/counts.h"
 #include "tests/sim/vfs.h"
@@ -126,6 +127,7 @@ typedef struct world_device {
     char path[64];
     world_disk disk;
     int64_t asleep_ms; /**< suspended until then, world time */
+    bool revoked;
     lp_env env;
     replica_lock lock;
     prop random;
@@ -146,6 +148,8 @@ typedef struct world_device {
 typedef struct world_record {
     uint32_t kind;
     lp_id id;
+    int32_t follows; /**< a touch: index of its lead; -1: none */
+    bool erased;     /**< the office erased it: see world_is_erased */
 } world_record;
 
 struct world {
@@ -173,6 +177,8 @@ struct world {
     job *jobs;            /**< waiting for a commit, in order of submission */
     int64_t commit_at_ms; /**< INT64_MAX: none planned */
     uint32_t server_boots;
+    ledger ledger; /**< outside the store: whatever happens to that, this stays */
+    buf ledger_lines[LEDGER_KINDS];
 
     world_link links[WORLD_LINKS_MAX];
     world_parcel *parcels; /**< in order of arrival */
@@ -260,6 +266,22 @@ void world_server_tick(world *w);
 int64_t world_server_deadline_ms(const world *w);
 /** An invitation, made by the committer. */
 void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BYTES]);
+
+/** A command of the operator, one argument. False if the pool refuses it. */
+bool world_operate(world *w, const char *verb, const char *name, const char *value);
+
+/* ---- the office (world_office.c) ---- */
+
+/** Before the pool is opened. */
+void world_ledger_open(world *w);
+void world_erase(world *w, uint32_t record);
+void world_revoke(world *w, uint32_t who);
+/** It was erased, or the lead it follows was. */
+bool world_is_erased(const world *w, uint32_t record);
+/** I8: nothing of what was erased is anywhere. Needs a snapshot. */
+void world_check_erased(world *w);
+/** A change awaits the office's decision: of a device and a record, with these packed fields. */
+bool world_in_review(world *w, uint32_t author, const lp_id *id, span packed);
 
 /* ---- devices (world_device.c) ---- */
 

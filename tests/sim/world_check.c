@@ -50,6 +50,8 @@ static void check_row(row_walk *walk, const store_row *row, const record *server
 
 static bool on_row(void *ctx, const store_row *row) {
     row_walk *walk = ctx;
+    if (row->kind == KIND_ERASED)
+        return true; /* a bare mark: world_check_erased */
     record server;
     record_init(&server, row->kind, &row->id);
     assert_int_equal(record_unpack(&server, row->body, row->stamps, NULL), LP_OK);
@@ -57,7 +59,8 @@ static bool on_row(void *ctx, const store_row *row) {
     for (uint32_t i = 0; i < server.count; i++)
         digest_add(walk->world->pool.digester, &walk->sums[walk->scope], row->kind, &row->id, &server.regs[i]);
     for (uint32_t i = 0; i < walk->world->options.devices; i++)
-        check_row(walk, row, &server, i);
+        if (!walk->world->devices[i].revoked)
+            check_row(walk, row, &server, i);
     record_fini(&server);
     return true;
 }
@@ -68,6 +71,8 @@ static void check_digests(world *w, const row_walk *walk, scope_class scope) {
     assert_int_equal(pool_scope_digest(w->reader, scope, &stored, NULL), LP_OK);
     world_expect(w, digest_equal(stored, walk->sums[scope]), "the server's %s is not that of its rows", key);
     for (uint32_t i = 0; i < w->options.devices; i++) {
+        if (w->devices[i].revoked)
+            continue;
         buf value = {0};
         lp_err err = replica_meta(w->devices[i].replica, key, &value, NULL);
         world_expect(w, (!err || err == LP_NOT_FOUND) && digest_unpack(buf_span(&value), &here), "device %u has no %s",
@@ -86,6 +91,8 @@ static void check_rows(world *w) {
     uint64_t rows = walk.rows[SCOPE_SETUP] + walk.rows[SCOPE_POOL];
     for (uint32_t i = 0; i < w->options.devices; i++) {
         const world_device *d = &w->devices[i];
+        if (d->revoked)
+            continue;
         /* A record of which everything was refused stays, empty, for the rep to mend. */
         int64_t held = world_device_count(d, "SELECT count(*) FROM record WHERE length(stamps) > 0");
         world_expect(w, held == (int64_t)rows, "device %u holds %lld records, the pool %llu", i, (long long)held,
@@ -146,6 +153,16 @@ static bool in_refused(const world_device *d, const world_typed *t, const lp_id 
                     id);
 }
 
+/* A revoked device's changes await the office's decision, or wait where they are. */
+static bool is_set_aside(world *w, const world_device *d, const world_typed *t, const lp_id *id) {
+    buf packed = {0};
+    change_pack(&packed, t->field, span_text(t->key), span_of(t->value, t->value_size));
+    bool aside = world_in_review(w, d->replica->clock.author, id, buf_span(&packed));
+    buf_fini(&packed);
+    return aside ||
+           in_table(d, "SELECT 1 FROM outbox JOIN record USING(rid) WHERE id = ?1 AND instr(outbox.body, ?2)", t, id);
+}
+
 static bool is_nil(const world_typed *t) {
     return t->value_size == 1 && t->value[0] == 0xc0;
 }
@@ -168,7 +185,7 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
     const world_device *d = &w->devices[t->device];
     entry_walk walk = {.world = w, .typed = t};
     assert_int_equal(w->reader->ops->read_history(w->reader, id, on_entry, &walk, NULL), LP_OK);
-    if (t->may_refuse)
+    if (t->may_refuse || world_is_erased(w, t->record))
         return;
     const field_info *info = schema_field(w->records[t->record].kind, t->field);
     uint32_t times = count_same(w, t);
@@ -177,13 +194,17 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
                  "change %u of device %u, field %u, is in history %u times (typed %u)", index, t->device, t->field,
                  walk.found, times);
     bool past = in_past(d, t, id);
-    world_expect(w, walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t))),
+    world_expect(w,
+                 walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t))) ||
+                     (d->revoked && is_set_aside(w, d, t, id)),
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
     if (walk.found && times == 1 && !grouped) {
         world_expect(w, stamp_compare(walk.at, last[t->device]) >= 0,
                      "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
         last[t->device] = walk.at;
     }
+    if (d->revoked)
+        return;
     const reg *stored;
     record rec;
     buf bytes = {0};
@@ -199,11 +220,16 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
 
 void world_check(world *w) {
     stamp last[WORLD_DEVICES_MAX] = {{0}};
+    w->reader->ops->snapshot_end(w->reader);
+    committer_rest(w->committer);
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        replica_checkpoint(w->devices[i].replica, false);
     assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
     check_rows(w);
     for (uint32_t i = 0; i < w->typed_count; i++)
         check_typed(w, i, last);
     world_check_conflicts(w);
+    world_check_erased(w);
     lp_error error = {.message = ""};
     world_expect(w, !w->reader->ops->verify(w->reader, NULL, NULL, &error), "the store: %s", error.message);
     w->reader->ops->snapshot_end(w->reader);

@@ -99,6 +99,8 @@ static void enter_draft(world *w, const draft *dr) {
 
 void world_look(world *w, uint32_t who) {
     world_device *d = &w->devices[who];
+    if (d->revoked)
+        return; /* what it sends awaits a decision, and is not shown meanwhile */
     int64_t corrections = replica_meta_int(d->replica, "clock.corrections", 0);
     if (corrections != d->corrections) {
         d->corrections = corrections;
@@ -111,7 +113,12 @@ void world_look(world *w, uint32_t who) {
             continue;
         record rec;
         buf bytes = {0};
-        world_expect(w, world_load(w, who, &w->records[t->record].id, false, &rec, &bytes), "a saved record is gone");
+        if (!world_load(w, who, &w->records[t->record].id, false, &rec, &bytes)) {
+            world_expect(w, world_is_erased(w, t->record), "device %u: a saved record is gone (I3)", who);
+            t->watched = false;
+            buf_fini(&bytes);
+            continue;
+        }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
         world_expect(w, order >= 0,
@@ -130,7 +137,12 @@ void world_look_again(world *w, uint32_t who) {
             continue;
         record rec;
         buf bytes = {0};
-        world_expect(w, world_load(w, who, &w->records[t->record].id, false, &rec, &bytes), "a saved record is gone");
+        if (!world_load(w, who, &w->records[t->record].id, false, &rec, &bytes)) {
+            world_expect(w, world_is_erased(w, t->record), "device %u: a saved record is gone (I3)", who);
+            t->watched = false;
+            buf_fini(&bytes);
+            continue;
+        }
         const reg *stored = find_typed(&rec, t);
         t->watched = stored && span_equal(stored->value, span_of(t->value, t->value_size));
         if (t->watched)
@@ -236,7 +248,7 @@ static void put_bool(world *w, lp_txn *t, draft *dr, uint32_t who, uint32_t reco
 static uint32_t add_record(world *w, lp_txn *t, const char *kind) {
     assert_true(w->record_count < WORLD_RECORDS_MAX);
     world_record *rec = &w->records[w->record_count];
-    rec->kind = strcmp(kind, "lead") == 0 ? KIND_LEAD : KIND_TOUCH;
+    *rec = (world_record){.kind = strcmp(kind, "lead") == 0 ? KIND_LEAD : KIND_TOUCH, .follows = -1};
     assert_int_equal(txn_create(t, kind, NULL, &rec->id, NULL), LP_OK);
     return w->record_count++;
 }
@@ -392,6 +404,17 @@ static void restore(world *w, uint32_t who, const lp_id *conflict) {
     buf_fini(&bytes);
 }
 
+/* Most touches are about somebody. */
+static void follow(world *w, lp_txn *t, uint32_t who, uint32_t touch) {
+    int32_t lead = draw_record(w, who);
+    if (lead < 0 || w->records[lead].kind != KIND_LEAD)
+        return;
+    char text[LP_ID_TEXT_BYTES];
+    lp_id_format(&w->records[lead].id, text);
+    w->records[touch].follows = lead;
+    assert_int_equal(txn_set_text(t, &w->records[touch].id, "lead", text, NULL), LP_OK);
+}
+
 void world_act(world *w, uint32_t who) {
     lp_id conflict;
     if (prop_chance(&w->random, 10) && draw_conflict(w, who, &conflict)) {
@@ -407,6 +430,8 @@ void world_act(world *w, uint32_t who) {
         bool lead = w->record_count < 2 || prop_chance(&w->random, 70);
         uint32_t made = add_record(w, t, lead ? "lead" : "touch");
         put_text(w, t, &dr, who, made, lead ? "full_name" : "text", next_text(w, who, text));
+        if (!lead)
+            follow(w, t, who, made);
     }
     int32_t touched[2] = {-1, -1};
     for (int i = 0; i < 2; i++) {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
+#include "server/control_arguments.h"
 #include "server/restore.h"
 #include "server/store/files.h"
 #include "server/store/sqlite_file.h"
@@ -25,6 +26,23 @@ static void on_done(void *ctx, job *j) {
     ((origin *)ctx)->done = true;
 }
 
+static void run_operators_job(world *w, job *j) {
+    origin from = {w, -1, NULL, false};
+    j->done = on_done;
+    j->ctx = &from;
+    committer_run(w->committer, j);
+    world_expect(w, from.done, "the operator's job is not done");
+}
+
+/* What serve does first: a restored pool may not know of what the ledgers hold. */
+static void replay_ledgers(world *w) {
+    job *j = job_new(JOB_REPLAY);
+    assert_non_null(j);
+    run_operators_job(w, j);
+    world_expect(w, !j->result, "replaying the ledgers: %s", j->error.message);
+    job_free(j);
+}
+
 void world_server_open(world *w, bool create) {
     lp_error error = {.message = ""};
     bool in_memory = w->options.engine == &store_memory_ops;
@@ -35,8 +53,10 @@ void world_server_open(world *w, bool create) {
     if (create)
         world_expect(w, !pool_create(w->store, &w->env, "Messe", &error), "pool: %s", error.message);
     world_expect(w, !pool_open(&w->pool, w->store, &w->env, &error), "pool: %s", error.message);
+    w->pool.ledger = &w->ledger;
     world_expect(w, !committer_new(&w->pool, &w->committer, &error), "committer: %s", error.message);
     world_expect(w, !w->store->ops->reader_open(w->store, &w->reader, &error), "reader: %s", error.message);
+    replay_ledgers(w);
 }
 
 static void drop_job(job *j) {
@@ -97,14 +117,6 @@ static void backup_path(const world *w, const char *name, char path_out[400]) {
     snprintf(path_out, 400, "/ram/%u/backups/%s", w->options.ram, name);
 }
 
-static void run_operators_job(world *w, job *j) {
-    origin from = {w, -1, NULL, false};
-    j->done = on_done;
-    j->ctx = &from;
-    committer_run(w->committer, j);
-    world_expect(w, from.done && !j->result, "the operator's job: %s", j->error.message);
-}
-
 void world_server_backup(world *w, const char *name) {
     char path[400];
     lp_error error = {.message = ""};
@@ -115,6 +127,7 @@ void world_server_backup(world *w, const char *name) {
     j->seq = committer_seq(w->committer);
     world_note(w, "backup at %llu", (unsigned long long)j->seq);
     run_operators_job(w, j);
+    world_expect(w, !j->result, "noting the backup: %s", j->error.message);
     job_free(j);
 }
 
@@ -267,6 +280,21 @@ void world_server_commit(world *w) {
         tell_sessions(w, SESSION_MOVED);
 }
 
+bool world_operate(world *w, const char *verb, const char *name, const char *value) {
+    const control_pair pair = {name, value};
+    uint64_t before = committer_seq(w->committer);
+    job *j = job_new(JOB_CONTROL);
+    assert_non_null(j);
+    assert_int_equal(control_request(verb, &pair, 1, &j->request, NULL), LP_OK);
+    run_operators_job(w, j);
+    bool ok = !j->result;
+    world_note(w, "leadpoold %s --%s %s: %s", verb, name, value, ok ? "done" : j->error.message);
+    job_free(j);
+    if (committer_seq(w->committer) > before)
+        tell_sessions(w, SESSION_MOVED);
+    return ok;
+}
+
 /* ---- time ---- */
 
 int64_t world_server_deadline_ms(const world *w) {
@@ -321,6 +349,7 @@ void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BY
     assert_int_equal(message_encode(&control, &j->request, NULL), LP_OK);
     buf_fini(&arguments);
     run_operators_job(w, j);
+    world_expect(w, !j->result, "invite: %s", j->error.message);
     message answer;
     assert_int_equal(message_decode(buf_span(&j->answer), &answer, NULL), LP_OK);
     assert_true(take_token(answer.result, token_out));

@@ -1,0 +1,139 @@
+/* world_office.c - what the office does to a pool, and what must hold of it afterwards: who was erased is nowhere (I8), what a revoked
+ * device sends awaits a decision (I1). */
+#define _GNU_SOURCE /* memmem */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/change.h"
+#include "server/review.h"
+#include "tests/sim/world.h"
+
+/* ---- the ledgers ---- */
+
+static lp_err append_line(void *ctx, ledger_kind which, span line, lp_error *error) {
+    (void)error;
+    buf_append_span(&((world *)ctx)->ledger_lines[which], line);
+    return LP_OK;
+}
+
+static lp_err read_lines(void *ctx, ledger_kind which, buf *lines_out, lp_error *error) {
+    (void)error;
+    buf_append_span(lines_out, buf_span(&((world *)ctx)->ledger_lines[which]));
+    return LP_OK;
+}
+
+void world_ledger_open(world *w) {
+    w->ledger = (ledger){w, append_line, read_lines};
+}
+
+/* ---- deeds ---- */
+
+bool world_is_erased(const world *w, uint32_t index) {
+    const world_record *r = &w->records[index];
+    return r->erased || (r->follows >= 0 && w->records[r->follows].erased);
+}
+
+void world_erase(world *w, uint32_t index) {
+    char id[LP_ID_TEXT_BYTES];
+    lp_id_format(&w->records[index].id, id);
+    if (!world_operate(w, "erase", "lead", id))
+        return; /* nothing of it has come yet */
+    w->records[index].erased = true;
+    world_count(w, FAULT_ERASED);
+}
+
+void world_revoke(world *w, uint32_t who) {
+    char number[16];
+    snprintf(number, sizeof number, "%u", w->devices[who].replica->clock.author);
+    world_expect(w, world_operate(w, "revoke", "device", number), "device %u cannot be revoked", who);
+    w->devices[who].revoked = true;
+    world_count(w, FAULT_REVOKED);
+}
+
+/* ---- review ---- */
+
+typedef struct review_walk {
+    uint32_t device;
+    const lp_id *id;
+    span packed;
+    bool found;
+} review_walk;
+
+static bool on_review(void *ctx, const review_entry *e) {
+    review_walk *walk = ctx;
+    change_set set = e->set;
+    reg change;
+    if (e->device != walk->device || !id_equal(&set.id, walk->id))
+        return true;
+    while (!walk->found && change_next(&set, &change)) {
+        buf packed = {0};
+        change_pack(&packed, change.field, change.key, change.value);
+        walk->found = span_equal(buf_span(&packed), walk->packed);
+        buf_fini(&packed);
+    }
+    return !walk->found;
+}
+
+bool world_in_review(world *w, uint32_t author, const lp_id *id, span packed) {
+    review_walk walk = {.device = author, .id = id, .packed = packed};
+    assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
+    review_each(&w->pool, on_review, &walk, NULL);
+    w->store->ops->rollback(w->store);
+    return walk.found;
+}
+
+/* ---- I8 ---- */
+
+static bool occurs(vfs_disk *disk, const char *name, const world_typed *t) {
+    size_t size;
+    if (!vfs_exists(disk, name))
+        return false;
+    const uint8_t *bytes = vfs_bytes(disk, name, &size);
+    return memmem(bytes, size, t->value, t->value_size) != NULL;
+}
+
+/* Texts that people type here are unique (next_text); ticks and clearings are not. */
+static bool is_telling(const world_typed *t) {
+    return t->value_size > 6 && t->value[1] == 'v';
+}
+
+static bool on_history(void *ctx, const store_history *entry) {
+    (void)entry;
+    *(bool *)ctx = true;
+    return false;
+}
+
+static void check_gone(world *w, uint32_t index) {
+    const lp_id *id = &w->records[index].id;
+    bool told = false;
+    store_row row;
+    assert_int_equal(w->reader->ops->read_history(w->reader, id, on_history, &told, NULL), LP_OK);
+    world_expect(w, !told, "an erased record has history (I8)");
+    if (w->reader->ops->read(w->reader, id, &row, NULL) == LP_OK)
+        world_expect(w, row.kind == KIND_ERASED, "an erased record is back in the pool (I8)");
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        world_expect(w, w->devices[i].revoked || !world_holds(w, i, index),
+                     "device %u still holds an erased record (I8)", i);
+}
+
+void world_check_erased(world *w) {
+    for (uint32_t i = 0; i < w->record_count; i++)
+        if (world_is_erased(w, i))
+            check_gone(w, i);
+    for (uint32_t i = 0; i < w->typed_count; i++) {
+        const world_typed *t = &w->typed[i];
+        if (!world_is_erased(w, t->record) || !is_telling(t))
+            continue;
+        world_expect(w, !occurs(w->disk.disk, "pool.db", t) && !occurs(w->disk.disk, "pool.db-wal", t),
+                     "change %u of device %u was erased and is in the store's files (I8)", i, t->device);
+        for (uint32_t j = 0; j < w->options.devices; j++) {
+            vfs_disk *disk = w->devices[j].disk.disk;
+            world_expect(w, w->devices[j].revoked || (!occurs(disk, "replica", t) && !occurs(disk, "replica-wal", t)),
+                         "change %u of device %u was erased and is on the disk of device %u (I8)", i, t->device, j);
+        }
+    }
+}
