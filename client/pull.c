@@ -178,3 +178,8 @@ lp_err pull_scopes(replica *r, span scopes, lp_error *error) {
         return err_set(error, LP_PROTOCOL, "the server's list of scopes is malformed");
     return replica_meta_put(r, "scopes", scopes, error);
 }
+
+lp_err pull_forget(replica *r, lp_error *error) {
+    bool ok = sqlite3_exec(r->db, "DELETE FROM meta WHERE key GLOB 'cursor.*'", NULL, NULL, NULL) == SQLITE_OK;
+    return ok ? LP_OK : replica_sql_error(r, "read everything again", error);
+}
