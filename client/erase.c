@@ -102,6 +102,10 @@ static lp_err erase_at(replica *r, const lp_id *id, int depth, bool *known, lp_e
     lp_err err = run_blob(r, STATEMENT_ERASED_ADD, id_span(id), error);
     if (!err)
         err = run_blob(r, STATEMENT_ERASE_QUARANTINE, id_span(id), error);
+    if (!err)
+        err = run_blob(r, STATEMENT_KEPT_ERASE, id_span(id), error);
+    if (!err)
+        err = run_blob(r, STATEMENT_RECOVERED_ERASE, id_span(id), error);
     if (!err && depth < DEPTH_MAX)
         err = erase_followers(r, id, depth, known, error);
     if (!err)

@@ -73,7 +73,8 @@ static void merge(events *e, lp_event_kind kind) {
 
 /* Afterwards there is room for one more: a queue merged by every kind holds at most one event of each. */
 static void make_room(events *e) {
-    static const lp_event_kind order[] = {LP_EVENT_CHANGED, LP_EVENT_PROGRESS, LP_EVENT_STATE, LP_EVENT_REFUSED};
+    static const lp_event_kind order[] = {LP_EVENT_CHANGED, LP_EVENT_PROGRESS, LP_EVENT_STATE, LP_EVENT_REFUSED,
+                                          LP_EVENT_REJOINED};
     for (size_t i = 0; i < sizeof order / sizeof *order && e->count == EVENTS_MAX; i++)
         merge(e, order[i]);
     assert(e->count < EVENTS_MAX);
@@ -92,7 +93,7 @@ static void queue(events *e, const lp_event *event) {
 
 void events_push(void *ctx, const lp_event *event) {
     events *e = ctx;
-    assert(event->kind >= LP_EVENT_STATE && event->kind <= LP_EVENT_REFUSED);
+    assert(event->kind >= LP_EVENT_STATE && event->kind <= LP_EVENT_REJOINED);
     pthread_mutex_lock(&e->mutex);
     events_fn fn = e->fn;
     void *fn_ctx = e->ctx;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/erase.h"
+#include "client/kept.h"
 #include "client/outbox.h"
 #include "client/refused.h"
 #include "client/statements.h"
@@ -342,7 +343,7 @@ static lp_err keep_overtaken(replica *r, const layers *l, const record *seen, lp
         const reg *was = &seen->regs[i];
         const reg *now = record_find(&l->visible, was->field, was->key);
         bool stands = now && span_equal(now->value, was->value);
-        if (was->stamp.author != r->clock.author || stands || span_equal(was->value, WIRE_NIL_SPAN))
+        if (!kept_is_own(r, was->stamp.author) || stands || span_equal(was->value, WIRE_NIL_SPAN))
             continue;
         lp_err err = layers_keep_past(r, l->rid, was, error);
         if (err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/clock.h"
+#include "client/kept.h"
 #include "client/layers.h"
 #include "client/statements.h"
 #include "proto/change.h"
@@ -132,6 +133,8 @@ typedef struct entry {
     int64_t oseq, rid;
     stamp at, base;
     bool uncertain;
+    uint32_t kind;
+    int64_t made_ms;
     size_t offset, size; /* of the body in `bytes` */
 } entry;
 
@@ -364,6 +367,7 @@ static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reas
  *
  * Walks the verdicts of a batch beside its entries: both are in order. */
 typedef struct judge {
+    uint64_t seq; /* up to where the pool has the batch */
     wire_reader verdicts;
     uint32_t left;
     verdict next;
@@ -405,13 +409,30 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
     return LP_OK;
 }
 
+/* What the server has now, and may lose: kept.h. */
+static lp_err keep_settled(replica *r, const entry *what, const lp_id *id, uint64_t seq, changes_writer *w,
+                           lp_error *error) {
+    buf changes = {0};
+    changes_end(w, what->kind, id, what->at, what->base, what->made_ms - stamp_ms(what->at));
+    lp_err err = w->set_count ? changes_finish(w, &changes, error) : LP_OK;
+    if (!err && changes.size)
+        err = kept_add(r, id, seq, buf_span(&changes), error);
+    buf_fini(&changes);
+    return err;
+}
+
 static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *j, outbox_outcome *outcome,
                            lp_error *error) {
     layers l;
+    changes_writer w;
     wire_reader from = open_entry(e, index);
     reg change;
     bool as_seen = true;
     lp_err err = layers_open_rid(r, e->list[index].rid, &l, error);
+    changes_init(&w);
+    changes_begin(&w);
+    if (e->list[index].uncertain)
+        changes_mark_uncertain(&w);
     for (int32_t field = 0; !err && from.at < from.end && change_unpack(&from, &change); field++) {
         span reason = {0};
         change.stamp = e->list[index].at;
@@ -420,7 +441,12 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         verdict_kind kind = judge_change(j, index, field, &reason);
         as_seen &= kind == VERDICT_APPLIED && !change.uncertain; /* the visible register does not say so yet */
         err = settle_change(r, &l, &change, kind, reason, outcome, error);
+        if (kind != VERDICT_REFUSED)
+            change_put(&w, change.field, change.key, change.value);
     }
+    if (!err)
+        err = keep_settled(r, &e->list[index], &l.visible.id, j->seq, &w, error);
+    changes_fini(&w);
     if (!err)
         err = shrink(r, e->list[index].oseq, 0, (span){0}, error);
     if (!err)
@@ -442,6 +468,8 @@ static lp_err read_batch(replica *r, int64_t first, int64_t last, entries *e, lp
                        .rid = sqlite3_column_int64(s, 1),
                        .at = column_stamp(s, 4),
                        .base = column_stamp(s, 5),
+                       .kind = (uint32_t)sqlite3_column_int64(s, 2),
+                       .made_ms = sqlite3_column_int64(s, 6),
                        .uncertain = sqlite3_column_int(s, 12) != 0};
         err = keep_entry(e, &found, column_span(s, 8), error);
     }
@@ -472,10 +500,11 @@ static lp_err note_judged(replica *r, const entries *e, lp_error *error) {
     return greatest == known ? LP_OK : replica_meta_put_int(r, "clock.judged", (int64_t)greatest, error);
 }
 
-lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error) {
+lp_err outbox_settle(replica *r, uint64_t number, span verdicts, uint64_t seq, outbox_outcome *outcome_out,
+                     lp_error *error) {
     buf bytes = {0};
     entries e = {.bytes = &bytes};
-    judge j = {.verdicts = wire_open(verdicts)};
+    judge j = {.seq = seq, .verdicts = wire_open(verdicts)};
     *outcome_out = (outbox_outcome){0};
     j.left = verdicts.size ? wire_array(&j.verdicts) : 0;
     advance(&j);

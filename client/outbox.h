@@ -53,8 +53,9 @@ typedef struct outbox_outcome {
     uint64_t pushed, lost, refused;
     lp_id refused_id; /**< a record with a refused change; nil if none */
 } outbox_outcome;
-/** Carries out the server's verdicts (page.h) on a batch and removes it. An unknown batch is left alone: it was settled before. */
-lp_err outbox_settle(replica *r, uint64_t number, span verdicts, outbox_outcome *outcome_out, lp_error *error);
+/** Carries out the server's verdicts (page.h) on a batch and removes it; what was not refused is kept (kept.h): the pool has it up to `seq`. An unknown batch is left alone: it was settled before. */
+lp_err outbox_settle(replica *r, uint64_t number, span verdicts, uint64_t seq, outbox_outcome *outcome_out,
+                     lp_error *error);
 
 /** Why stamps are given anew; the number of times is kept in meta "clock.corrections". */
 typedef enum outbox_reason {

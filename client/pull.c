@@ -9,6 +9,7 @@
 
 #include "client/erase.h"
 #include "client/layers.h"
+#include "client/statements.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/schema.h"
@@ -179,7 +180,7 @@ lp_err pull_scopes(replica *r, span scopes, lp_error *error) {
     return replica_meta_put(r, "scopes", scopes, error);
 }
 
-lp_err pull_forget(replica *r, lp_error *error) {
-    bool ok = sqlite3_exec(r->db, "DELETE FROM meta WHERE key GLOB 'cursor.*'", NULL, NULL, NULL) == SQLITE_OK;
-    return ok ? LP_OK : replica_sql_error(r, "read everything again", error);
+lp_err pull_forget_cursors(replica *r, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_FORGET_CURSORS, error);
+    return s ? statement_run(r, s, "save", error) : LP_IO;
 }

@@ -19,8 +19,8 @@ lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *err
 
 /** Appends the cursors of all scopes this replica holds (page.h); *known_out is false if it knows of none yet. */
 lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
-/** Forgets how far the scopes were read: the next sync reads them from the beginning. In a write transaction. */
-lp_err pull_forget(replica *r, lp_error *error);
+/** The next pull reads every scope from its beginning. In a write transaction. */
+lp_err pull_forget_cursors(replica *r, lp_error *error);
 /** Takes note of the scopes the server named (an array of texts). In a write transaction. */
 lp_err pull_scopes(replica *r, span scopes, lp_error *error);
 

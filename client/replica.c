@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "client/fields.h"
-#include "client/image.h"
 #include "client/search.h"
 #include "client/statements.h"
+#include "proto/crypto.h"
 #include "proto/err.h"
 #include "proto/schema.h"
 #include "proto/wire.h"
@@ -29,13 +29,12 @@ static lp_err translate(const replica *r, const char *what, lp_error *error) {
         return err_set(error, LP_BUSY, "cannot %s: another program is using the replica; try again", what);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return err_set(error, LP_CORRUPT, "cannot %s: %s is damaged; run leadpool doctor", what,
+        return err_set(error, LP_CORRUPT, "cannot %s: %s is damaged; keep it, and join again with a new file", what,
                        sqlite3_db_filename(r->db, "main"));
     case SQLITE_NOMEM:
         return err_plain(error, LP_NOMEM);
     case SQLITE_READONLY:
-        return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights and the file system",
-                       what);
+        return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights", what);
     default:
         return err_set(error, LP_IO, "cannot %s: %s; check the disk and its free space", what,
                        r->db ? sqlite3_errmsg(r->db) : "no database");
@@ -71,6 +70,11 @@ static const char schema_sql[] =
     "CREATE TABLE boot(number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, offset_ms INTEGER NOT NULL);"
     "CREATE TABLE contact(boot INTEGER NOT NULL, boot_ms INTEGER NOT NULL, server_ms INTEGER NOT NULL,"
     " error_ms INTEGER NOT NULL, oseq INTEGER NOT NULL);"
+    "CREATE TABLE kept(n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, seq INTEGER NOT NULL, sealed BLOB NOT "
+    "NULL);"
+    "CREATE TABLE recovered(id BLOB NOT NULL, kind INTEGER NOT NULL, field INTEGER NOT NULL, key TEXT NOT NULL,"
+    " value BLOB NOT NULL, stamp BLOB NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY(id, field, key, stamp)) WITHOUT "
+    "ROWID;"
     "CREATE TABLE unindexed(rid INTEGER PRIMARY KEY);"
     "CREATE TABLE erased(id BLOB PRIMARY KEY) WITHOUT ROWID;"
     "CREATE TABLE quarantine(qid INTEGER PRIMARY KEY, id BLOB NOT NULL, kind INTEGER NOT NULL, scope TEXT NOT NULL,"
@@ -128,10 +132,8 @@ static lp_err migrate(replica *r, bool create, lp_error *error) {
         return err_set(error, LP_VERSION, "the replica was made by a newer version of leadpool; update this one");
     if (version == SCHEMA_VERSION)
         return LP_OK;
-    /* A file that lost its content must not pass for one that never had any. */
-    if (!create || !empty)
-        return err_set(error, LP_CORRUPT, "%s; run leadpool doctor, or join with a new file",
-                       empty ? "the file is empty, and no replica any more" : "the replica's header is damaged");
+    if (!create)
+        return err_set(error, LP_NOT_FOUND, "the replica is empty; join with an invitation first");
     char stamp_sql[96];
     sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, SCHEMA_VERSION);
@@ -158,66 +160,21 @@ static int note_wal(void *ctx, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
-/* On a read-only file system nobody writes, so that the file may be read without locks and shared memory. */
-static int open_immutable(replica *r, const char *path) {
-    buf uri = {0};
-    buf_append_span(&uri, SPAN_LITERAL("file:"));
-    for (const char *at = path; *at; at++)
-        if (strchr("%?#", *at)) {
-            char code[4];
-            sqlite3_snprintf(sizeof code, code, "%%%02x", *at);
-            buf_append(&uri, code, 3);
-        } else {
-            buf_append_byte(&uri, (uint8_t)*at);
-        }
-    buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
-    int rc = uri.failed ? SQLITE_NOMEM : sqlite3_open_v2((const char *)uri.data, &r->db, flags, NULL);
-    buf_fini(&uri);
-    return rc;
-}
-
-/* Read-only: as usual if the log can be read that way, else without it, if there is nothing in it. */
-static int open_read_only(replica *r, const char *path) {
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc != SQLITE_OK || sqlite3_exec(r->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_OK ||
-        image_log_has_bytes(path))
-        return rc;
-    sqlite3_close_v2(r->db);
-    r->db = NULL;
-    return open_immutable(r, path);
-}
-
-static int open_file(replica *r, const char *path, bool create) {
-    r->read_only = r->lock && r->lock->read_only;
-    if (r->read_only)
-        return open_read_only(r, path);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
-    int rc = sqlite3_open_v2(path, &r->db, flags, NULL);
-    r->read_only = rc == SQLITE_OK && sqlite3_db_readonly(r->db, "main") == 1;
-    return rc;
-}
-
 static lp_err open_database(replica *r, const char *path, bool create, lp_error *error) {
-    if (image_cut_off(path))
-        return err_set(error, LP_CORRUPT, "%s has lost its content, but not its log; run leadpool doctor --rescue FILE",
-                       path);
-    if (open_file(r, path, create) != SQLITE_OK) {
-        bool missing = (sqlite3_errcode(r->db) & 0xff) == SQLITE_CANTOPEN && !image_exists(path);
-        if (!create && missing)
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    if (sqlite3_open_v2(path, &r->db, flags, NULL) != SQLITE_OK) {
+        if (!create && (sqlite3_errcode(r->db) & 0xff) == SQLITE_CANTOPEN)
             return err_set(error, LP_NOT_FOUND, "there is no replica at %s; join with an invitation first", path);
         return replica_sql_error(r, "open the replica", error);
     }
     sqlite3_busy_timeout(r->db, BUSY_MS);
     sqlite3_extended_result_codes(r->db, 1);
     sqlite3_wal_hook(r->db, note_wal, r);
-    lp_err err = run_sql(
-        r,
-        r->read_only
-            ? "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000"
-            : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-              "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
-        "open the replica", error);
+    lp_err err =
+        run_sql(r,
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
+                "open the replica", error);
     return err ? err : search_register(r->db, error);
 }
 
@@ -258,6 +215,7 @@ void replica_close(replica *r) {
         replica_rollback(r);
     statements_close(r);
     digester_free(r->digester);
+    crypto_sealer_free(r->sealer);
     /* Closing the last connection checkpoints by itself: that is a checkpoint like any other and wants the lock. */
     bool locked = r->lock && r->lock->acquire(r->lock->ctx, NULL) == LP_OK;
     sqlite3_close_v2(r->db);
@@ -279,6 +237,19 @@ lp_err replica_retire(replica *r, lp_error *error) {
     return alone ? LP_OK : err_set(error, LP_BUSY, "another program has the replica open; stop it, then try again");
 }
 
+/* meta "device.former": numbers this device had before, 4 bytes each, big-endian, latest first. */
+static lp_err read_former(replica *r, lp_error *error) {
+    buf numbers = {0};
+    lp_err err = replica_meta(r, "device.former", &numbers, error);
+    for (r->former_count = 0; r->former_count < REPLICA_FORMER_MAX && (r->former_count + 1) * 4 <= numbers.size;) {
+        const uint8_t *at = numbers.data + 4 * (size_t)r->former_count;
+        r->former[r->former_count++] =
+            (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | (uint32_t)at[3];
+    }
+    buf_fini(&numbers);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
 lp_err replica_identify(replica *r, lp_error *error) {
     buf pool = {0};
     buf staff = {0};
@@ -296,6 +267,9 @@ lp_err replica_identify(replica *r, lp_error *error) {
     if (err)
         goto out;
     r->clock.author = (uint32_t)number;
+    err = read_former(r, error);
+    if (err)
+        goto out;
     if (!id_from_span(buf_span(&pool), &r->pool) || !id_from_span(buf_span(&staff), &r->person) || !r->clock.author) {
         err = err_set(error, LP_CORRUPT, "the replica does not say whose it is; keep the file and join again");
         goto out;
@@ -365,9 +339,6 @@ static void leave(replica *r) {
 }
 
 lp_err replica_begin(replica *r, lp_error *error) {
-    if (r->read_only)
-        return err_set(error, LP_IO,
-                       "cannot save: the replica is read-only; check the file's rights and the file system");
     lp_err err = r->lock ? r->lock->acquire(r->lock->ctx, error) : LP_OK;
     if (err)
         return err;
@@ -431,8 +402,6 @@ static void scrub(replica *r) {
 }
 
 void replica_checkpoint(replica *r, bool busy) {
-    if (r->read_only)
-        return;
     int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
     if (r->scrub)
         scrub(r);
@@ -479,6 +448,14 @@ lp_err replica_meta_read_int(replica *r, const char *key, int64_t absent, int64_
 int64_t replica_meta_int(replica *r, const char *key, int64_t absent) {
     int64_t value;
     return replica_meta_read_int(r, key, absent, &value, NULL) ? absent : value;
+}
+
+lp_err replica_meta_drop(replica *r, const char *key, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_META_DROP, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    return statement_run(r, s, "save", error);
 }
 
 lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error) {

@@ -8,6 +8,8 @@
  *          c_full_name, c_company, ...)               one column per schema field with COLUMN, derived from body
  *   outbox(oseq INTEGER PRIMARY KEY, rid, stamp BLOB, base BLOB, seen, made_ms, boot, boot_ms, uncertain, count, body BLOB)
  *   batch(number INTEGER PRIMARY KEY, first, last)    frozen slices of the outbox, by oseq
+ *   kept(n INTEGER PRIMARY KEY, id BLOB, seq, sealed BLOB)      acknowledged own changes (kept.h)
+ *   recovered(id BLOB, kind, field, key, value, stamp, at_ms)   what the server has lost (recovered.h)
  *   refused(rid, stamp BLOB, field, key, value, reason, at_ms)
  *   past(rid, stamp BLOB, body BLOB, uncertain)       values that something newer replaced here
  *   boot(...), contact(...)                           what is known of the server's time (clock.h)
@@ -40,7 +42,6 @@ typedef struct replica_lock {
     void *ctx;
     lp_err (*acquire)(void *ctx, lp_error *error); /**< waits a bounded time, then LP_BUSY */
     void (*release)(void *ctx);
-    bool read_only; /**< nothing can be locked there, because nobody may write: a read-only file system, or rights */
 } replica_lock;
 
 /** When a transaction happens: what the clocks show, and the estimate of server time. */
@@ -48,6 +49,8 @@ typedef struct clock_mark {
     int64_t boot; /**< number of the boot in this replica; 0: not looked at yet */
     int64_t boot_ms, wall_ms, now_ms;
 } clock_mark;
+
+#define REPLICA_FORMER_MAX 32
 
 typedef struct replica {
     sqlite3 *db;
@@ -60,11 +63,13 @@ typedef struct replica {
     uint64_t
         seen; /**< greatest hybrid time of a stamp in the file: below it, records have to be looked at (clock_stamp) */
     uint8_t boot_id[16];
-    clock_mark mark; /**< of the open transaction */
+    uint32_t former[REPLICA_FORMER_MAX]; /**< numbers the device had before */
+    uint32_t former_count;
+    struct crypto_sealer *sealer; /**< kept.h; NULL until something is sealed */
+    clock_mark mark;              /**< of the open transaction */
     lp_id pool;
     lp_id person;
     digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
-    bool read_only;    /**< nothing can be written: reading works, every write fails with LP_IO */
     bool writing;      /**< a write transaction is open */
     lp_err failed;     /**< why it can only be rolled back */
     int wal_pages;     /**< size of the WAL after the last commit */
@@ -111,6 +116,7 @@ lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error
 int64_t replica_meta_int(replica *r, const char *key, int64_t absent);
 /** The same for what would: errors are errors. */
 lp_err replica_meta_read_int(replica *r, const char *key, int64_t absent, int64_t *value_out, lp_error *error);
+lp_err replica_meta_drop(replica *r, const char *key, lp_error *error);
 lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error);
 lp_err replica_meta_put_int(replica *r, const char *key, int64_t value, lp_error *error);
 

@@ -190,7 +190,7 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
         err = is_last(s, number, &last, error);
     if (!err)
         err = outbox_batch_before(s->replica, number, &before, error);
-    if (!err && last)
+    if (!err && last && !epoch_offering(s->replica))
         err = pull_cursors(s->replica, &cursors, &known, error);
     if (!err) {
         m.after = before;
@@ -207,6 +207,36 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
     }
     buf_fini(&changes);
     buf_fini(&cursors);
+    return err;
+}
+
+#define OFFER_MOST 1000
+
+lp_err requests_offer(client_session *s, client_actions *actions, bool *some_out, lp_error *error) {
+    buf list = {0};
+    epoch_offer offer;
+    lp_err err = epoch_next_offer(s->replica, s->offer_most ? s->offer_most : OFFER_MOST, s->line.bytes, &list, &offer,
+                                  some_out, error);
+    if (!err && *some_out) {
+        message m = {.number = MSG_REOFFER};
+        *(offer.record ? &m.changes : &m.entries) = buf_span(&list);
+        request *r = send(s, actions, REQUEST_OFFER, &m, &err, error);
+        if (r)
+            r->offer = offer;
+    }
+    buf_fini(&list);
+    return err;
+}
+
+lp_err requests_rejoin(client_session *s, client_actions *actions, lp_error *error) {
+    buf bytes = {0};
+    message m;
+    lp_err err = client_rejoin_request(s->replica, span_of(s->binding, s->binding_size), &bytes, error);
+    if (!err)
+        err = message_decode(buf_span(&bytes), &m, error);
+    if (!err)
+        send(s, actions, REQUEST_REJOIN, &m, &err, error);
+    buf_fini(&bytes);
     return err;
 }
 

@@ -89,7 +89,7 @@ static void enter(client_session *s, client_actions *actions, lp_state state, co
 static void drop_connection(client_session *s, client_actions *actions) {
     session_act(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
-    s->welcomed = s->patient = false;
+    s->welcomed = s->patient = s->becoming = false;
     s->held = 0;
 }
 
@@ -220,15 +220,26 @@ static void arrive(client_session *s, client_actions *actions) {
     finish(s, actions, LP_OK, "in sync");
 }
 
+/* After a new epoch, one offer at a time, before anything is read. */
+static lp_err offer_some(client_session *s, client_actions *actions, lp_error *error) {
+    bool some = false;
+    if (!s->welcomed || s->becoming || requests_in_flight(s, REQUEST_OFFER) || !epoch_offering(s->replica))
+        return LP_OK;
+    lp_err err = requests_offer(s, actions, &some, error);
+    return err || some ? err : epoch_finish(s->replica, error);
+}
+
 static void work(client_session *s, client_actions *actions) {
     lp_error error = {.code = LP_OK};
     uint32_t before = s->next_id;
     if (s->patient)
         return;
-    lp_err err = push_some(s, actions, &error);
-    bool pushing = requests_in_flight(s, REQUEST_PUSH) > 0;
+    lp_err err = s->becoming ? LP_OK : push_some(s, actions, &error);
+    if (!err)
+        err = offer_some(s, actions, &error);
+    bool busy = requests_in_flight(s, REQUEST_PUSH) + requests_in_flight(s, REQUEST_OFFER) > 0 || s->becoming;
     bool pulling = requests_pulling(s);
-    bool idle = !err && !pushing && !pulling;
+    bool idle = !err && !busy && !pulling;
     if (idle && s->pulled && s->welcomed)
         arrive(s, actions);
     bool stay = s->state != LP_STATE_IDLE;
@@ -332,6 +343,10 @@ static void on_welcome(client_session *s, client_actions *actions, const message
             err = replica_commit(s->replica, &error);
         s->pulled = false;
     }
+    bool new_epoch = false;
+    if (!err)
+        err = epoch_welcome(s->replica, m, &new_epoch, &error);
+    s->pulled &= !new_epoch;
     s->welcomed = true;
     s->patient = false;
     s->held = m->batch;
@@ -398,24 +413,49 @@ static void report(client_session *s, client_actions *actions, const outbox_outc
         notify(actions, LP_EVENT_PROGRESS, NULL, s->result.pushed + s->result.pulled);
 }
 
+static void greet_again(client_session *s, client_actions *actions) {
+    lp_error error = {.code = LP_OK};
+    s->welcomed = false;
+    s->pulled = false;
+    lp_err err = requests_in_flight(s, REQUEST_HELLO) ? LP_OK : requests_hello(s, actions, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+/* Pages of an epoch this replica was not welcomed to, or that come while something is offered, are not applied. *strange_out: the
+ * pool became another while this connection stood. */
+static lp_err look_at_epoch(client_session *s, span pages, bool *applied_out, bool *strange_out, lp_error *error) {
+    wire_reader from = wire_open(pages);
+    page first;
+    *applied_out = true;
+    if (wire_array(&from) == 0 || !page_take(&from, &first))
+        return LP_OK;
+    lp_err err = epoch_takes(s->replica, first.cursor.epoch, applied_out, error);
+    *strange_out = !err && !*applied_out && s->welcomed && !epoch_offering(s->replica);
+    s->pulled &= *applied_out;
+    return err;
+}
+
 static void on_synced(client_session *s, client_actions *actions, request done, const message *m) {
     lp_error error = {.code = LP_OK};
     outbox_outcome pushed = {0};
     pull_outcome pulled = {0};
     bool more = false;
-    bool has_pages = m->pages.size > 0;
+    bool has_pages = m->pages.size > 0, strange = false;
     uint32_t line_bytes = s->line.bytes;
     if (done.kind != REQUEST_WAIT)
         line_answered(&s->line, done.bytes > m->pages.size ? done.bytes : m->pages.size,
                       session_boot_ms(s) - done.sent_ms);
-    lp_err err = done.kind == REQUEST_PUSH ? push_some(s, actions, &error) : LP_OK;
+    lp_err err = has_pages ? look_at_epoch(s, m->pages, &has_pages, &strange, &error) : LP_OK;
+    if (!err && done.kind == REQUEST_PUSH)
+        err = push_some(s, actions, &error);
     if (!err && has_pages && done.pulls)
         err = read_ahead(s, actions, m->pages, &error);
     hand_over(actions); /* the server works while this end does */
     if (!err)
         err = replica_begin(s->replica, &error);
     if (!err && done.kind == REQUEST_PUSH)
-        err = outbox_settle(s->replica, done.batch, m->verdicts, &pushed, &error);
+        err = outbox_settle(s->replica, done.batch, m->verdicts, m->seq, &pushed, &error);
     if (!err && has_pages)
         err = apply_pages(s, m->pages, &more, &pulled, &error);
     if (!err && s->line.bytes != line_bytes)
@@ -440,6 +480,54 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     if (pulled.changes)
         count_conflicts(s);
     report(s, actions, &pushed, &pulled);
+    if (strange)
+        greet_again(s, actions);
+}
+
+/* An offer was taken, all of it; or only as much as one job may cost: then that much is offered again, and the rest behind it. */
+static void on_reoffered(client_session *s, client_actions *actions, request done, const message *m) {
+    lp_error error = {.code = LP_OK};
+    bool whole = done.offer.record || m->taken >= done.offer.count;
+    s->offer_most = whole ? 0 : m->taken ? (uint32_t)m->taken : 1;
+    s->progressed = true;
+    if (!whole)
+        return;
+    lp_err err = replica_begin(s->replica, &error);
+    if (!err && (err = epoch_offered(s->replica, &done.offer, m->seq, &error)))
+        replica_rollback(s->replica);
+    else if (!err)
+        err = replica_commit(s->replica, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+/* The replica is a copy, or older than what the server has of it, or the server has forgotten it: nothing is lost if it goes on as
+ * another device. */
+static void become_another(client_session *s, client_actions *actions, bool forgotten) {
+    lp_error error = {.code = LP_OK};
+    memset(s->requests, 0, sizeof s->requests);
+    s->becoming = true;
+    s->forgotten = forgotten;
+    s->welcomed = false;
+    lp_err err = requests_rejoin(s, actions, &error);
+    if (err)
+        local_failure(s, actions, err, &error);
+}
+
+static void on_joined(client_session *s, client_actions *actions, span bytes) {
+    lp_error error = {.code = LP_OK};
+    lp_err err = client_rejoin_take(s->replica, s->forgotten, bytes, &error);
+    s->becoming = false;
+    if (err) {
+        local_failure(s, actions, err, &error);
+        return;
+    }
+    s->sent = 0;
+    s->pulled = false;
+    s->progressed = true;
+    s->result.rejoined = s->replica->clock.author;
+    notify(actions, LP_EVENT_REJOINED, NULL, s->replica->clock.author);
+    greet_again(s, actions);
 }
 
 static void on_refused(client_session *s, client_actions *actions, const message *m) {
@@ -473,6 +561,12 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
     case MSG_SYNCED:
         on_synced(s, actions, done, &m);
         break;
+    case MSG_REOFFERED:
+        on_reoffered(s, actions, done, &m);
+        break;
+    case MSG_JOINED:
+        on_joined(s, actions, bytes);
+        break;
     case MSG_BUSY:
         err_set(&error, LP_BUSY, "the server is busy: %.*s", (int)m.reason.size,
                 m.reason.size ? (const char *)m.reason.data : "");
@@ -480,6 +574,11 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
               m.retry_ms < CLIENT_BACKOFF_MAX_MS ? (int64_t)m.retry_ms : CLIENT_BACKOFF_MAX_MS);
         break;
     case MSG_REFUSED:
+        if ((m.code == LP_CLONED || m.code == LP_FORGOTTEN) && done.kind != REQUEST_REJOIN) {
+            become_another(s, actions, m.code == LP_FORGOTTEN);
+            break;
+        }
+        /* fall through */
     case MSG_ERROR:
         on_refused(s, actions, &m);
         break;

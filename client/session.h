@@ -99,4 +99,10 @@ void client_result(const client_session *s, lp_sync_result *result_out);
 lp_err client_join_request(replica *r, const uint8_t token[16], const char *label, buf *message_out, lp_error *error);
 lp_err client_join_take(replica *r, span answer, lp_error *error);
 
+/** Going on as another device, for a replica that the server takes for a copy or has forgotten: the request (the new key is stored first, so that
+ *  asking again asks for the same), and what to do with the answer: identity, numbers, and no cursors, durably. Unsent changes stay as
+ *  they are. `forgotten`: the server did not know the device, so it lacks what it acknowledged: all of it is offered again. Errors: as above. */
+lp_err client_rejoin_request(replica *r, span binding, buf *message_out, lp_error *error);
+lp_err client_rejoin_take(replica *r, bool forgotten, span answer, lp_error *error);
+
 #endif

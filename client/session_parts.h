@@ -2,6 +2,7 @@
 #ifndef CLIENT_SESSION_PARTS_H
 #define CLIENT_SESSION_PARTS_H
 
+#include "client/epoch.h"
 #include "client/line.h"
 #include "client/session.h"
 #include "proto/message.h"
@@ -11,30 +12,42 @@
 #define FIRST_PAGE_BYTES                                                                                               \
     (128 * 1024) /* small, so that this end has work early; the next is asked for before it is applied */
 
-typedef enum request_kind { REQUEST_FREE, REQUEST_HELLO, REQUEST_PUSH, REQUEST_PULL, REQUEST_WAIT } request_kind;
+typedef enum request_kind {
+    REQUEST_FREE,
+    REQUEST_HELLO,
+    REQUEST_PUSH,
+    REQUEST_PULL,
+    REQUEST_WAIT,
+    REQUEST_OFFER,
+    REQUEST_REJOIN
+} request_kind;
 
 typedef struct request {
     request_kind kind;
     uint32_t id;
     uint64_t batch;
+    epoch_offer offer;
     bool pulls; /* the answer brings pages */
     size_t bytes;
     int64_t sent_ms; /* in boot time */
 } request;
 
-#define REQUESTS_MAX (CLIENT_WINDOW + 3) /* the window, a hello, a pull, a wait */
+#define REQUESTS_MAX (CLIENT_WINDOW + 4) /* the window, a hello, a pull, a wait, an offer */
 
 struct client_session {
     replica *replica;
     lp_state state;
     bool keep;
-    bool welcomed;   /* on this connection */
-    bool pulled;     /* every scope was read to its end since the last push */
-    uint32_t clocks; /* corrections since something was exchanged */
-    bool diverged;   /* in sync, yet the digests differ */
-    bool progressed; /* on this connection something was exchanged */
-    bool patient;    /* nothing is sent before the welcome, which says whether what is frozen has arrived already */
-    uint64_t held;   /* batches up to here the server has, as the welcome said */
+    bool welcomed;       /* on this connection */
+    bool pulled;         /* every scope was read to its end since the last push */
+    uint32_t clocks;     /* corrections since something was exchanged */
+    bool diverged;       /* in sync, yet the digests differ */
+    bool progressed;     /* on this connection something was exchanged */
+    bool becoming;       /* another device: nothing else is asked for until it is one */
+    bool forgotten;      /* the reason for it: the server did not know this one */
+    bool patient;        /* nothing is sent before the welcome, which says whether what is frozen has arrived already */
+    uint32_t offer_most; /* entries in one offer, as far as the server took them at once; 0: no limit */
+    uint64_t held;       /* batches up to here the server has, as the welcome said */
     line line;
     uint32_t next_id;
     uint64_t sent; /* highest batch sent on this connection */
@@ -68,6 +81,10 @@ bool requests_moving(const client_session *s);
 /** The next batch to send: one frozen before, or newly frozen; 0 if the outbox is empty. */
 lp_err requests_next_batch(client_session *s, uint64_t *number_out, lp_error *error);
 lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error);
+/** Offers what is left to offer after a new epoch (epoch.h). *some_out: there was something. */
+lp_err requests_offer(client_session *s, client_actions *actions, bool *some_out, lp_error *error);
+/** Asks to become another device. */
+lp_err requests_rejoin(client_session *s, client_actions *actions, lp_error *error);
 /** Asks for pages, or to be told of them. */
 lp_err requests_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
                      lp_error *error);

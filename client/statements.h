@@ -79,6 +79,17 @@
     S(COUNT_QUARANTINED, "SELECT count(*) FROM quarantine")                                                            \
     S(COUNT_UNSENT,                                                                                                    \
       "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0), coalesce(sum(length(body)), 0) FROM outbox")         \
+    S(META_DROP, "DELETE FROM meta WHERE key = ?1")                                                                    \
+    S(FORGET_CURSORS, "DELETE FROM meta WHERE key LIKE 'cursor.%'")                                                    \
+    S(RECOVERED_ERASE, "DELETE FROM recovered WHERE id = ?1")                                                          \
+    S(KEPT_ADD, "INSERT INTO kept(id, seq, sealed) VALUES(?1, ?2, ?3)")                                                \
+    S(KEPT_FORGET, "DELETE FROM kept WHERE seq <= ?1")                                                                 \
+    S(KEPT_ERASE, "DELETE FROM kept WHERE id = ?1")                                                                    \
+    S(KEPT_LAST, "SELECT coalesce(max(n), 0) FROM kept")                                                               \
+    S(KEPT_NEXT, "SELECT n, sealed FROM kept WHERE n > ?1 AND n <= ?2 AND seq > ?3 ORDER BY n")                        \
+    S(KEPT_RETURNED, "UPDATE kept SET seq = ?4 WHERE n > ?1 AND n <= ?2 AND seq > ?3")                                 \
+    S(KEPT_STANDING, "SELECT rid, id, kind, coalesce(server_body, body), coalesce(server_stamps, stamps)"              \
+                     " FROM record WHERE rid > ?1 ORDER BY rid")                                                       \
     S(COUNT_REFUSED, "SELECT count(*) FROM refused")                                                                   \
     S(COUNT_LEADS, "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0 AND body <> x''")                       \
     S(COUNT_CONFLICTS, "SELECT count(*) FROM record WHERE kind = 5 AND deleted = 0 AND c_resolved IS NOT 1")

@@ -3,7 +3,7 @@
  *   invite  key SHA-256 of the token   [ staff id, staff name, role, expires ms, device number or 0, public key or empty ]
  *   staff   key name                   [ id, role ]
  *   device  key number, 4 bytes        [ staff id, staff name, role, label, public key, install, batch, fence, revoked ms,
- *                                      [ former number, ... ] ]
+ *                                      [ former number, ... ], shared ]
  *   meta    "device.next"              the next device number
  *
  * Staff and devices are also records of scope setup, so that every replica can put a name to a stamp. */
@@ -15,6 +15,7 @@
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/apply.h"
+#include "server/epochs.h"
 
 /* ---- documents ---- */
 
@@ -44,10 +45,11 @@ static bool take_device(span document, uint32_t number, device *d) {
     d->batch = wire_u64(&r);
     d->fence = wire_u64(&r);
     d->revoked_ms = wire_i64(&r);
-    uint32_t former = r.at < r.end ? wire_array(&r) : 0;
+    uint32_t former = wire_array(&r);
     ok &= former <= DEVICE_FORMER_MAX;
     for (; ok && d->former_count < former; d->former_count++)
         d->former[d->former_count] = (uint32_t)wire_u64(&r);
+    d->shared = wire_bool(&r);
     if (!ok || r.failed || key.size != sizeof d->public_key || install.size != sizeof d->install)
         return false;
     memcpy(d->public_key, key.data, key.size);
@@ -91,7 +93,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     uint8_t key[4];
     buf document = {0};
     device_key(d->number, key);
-    wire_put_array(&document, 10);
+    wire_put_array(&document, 11);
     wire_put_bytes(&document, id_span(&d->staff));
     wire_put_text(&document, span_text(d->staff_name));
     wire_put_text(&document, span_text(d->role));
@@ -104,6 +106,7 @@ lp_err auth_device_save(pool *p, const device *d, lp_error *error) {
     wire_put_array(&document, d->former_count);
     for (uint32_t i = 0; i < d->former_count; i++)
         wire_put_u64(&document, d->former[i]);
+    wire_put_bool(&document, d->shared);
     return put_document(p, STORE_DEVICE, span_of(key, sizeof key), &document, error);
 }
 
@@ -372,6 +375,13 @@ bool auth_wrote(const device *d, uint32_t author) {
     return own;
 }
 
+/* Where one device was forgotten, others with numbers near by were too. */
+static lp_err skip_past(pool *p, uint32_t number, lp_error *error) {
+    uint32_t next;
+    lp_err err = take_numbers(p, 1, &next, error);
+    return err || next > number ? err : auth_skip_numbers(p, number - next + EPOCH_NUMBERS_SKIPPED, error);
+}
+
 /* The person may have been invited after the backup, too. */
 lp_err auth_restore_device(pool *p, const device *d, lp_error *error) {
     span value;
@@ -385,6 +395,8 @@ lp_err auth_restore_device(pool *p, const device *d, lp_error *error) {
         if (!err)
             err = publish_staff(p, &d->staff, d->staff_name, d->role, error);
     }
+    if (!err)
+        err = skip_past(p, d->number, error);
     if (!err)
         err = auth_device_save(p, d, error);
     return err ? err : publish_device(p, d, error);

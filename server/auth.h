@@ -26,6 +26,8 @@ typedef struct device {
     uint32_t former
         [DEVICE_FORMER_MAX]; /**< numbers the device had before, latest first; its unsent changes may carry them */
     uint32_t former_count;
+    bool
+        shared; /**< a copy of it goes on under another number, and may bring changes with stamps of this one: nothing is taken for known */
     uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;
 

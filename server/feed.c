@@ -18,6 +18,7 @@
 /* A page in the making. */
 typedef struct builder {
     uint32_t reader; /* the device that reads */
+    bool shared;     /* others have written under its number */
     const epochs *epochs;
     uint64_t after;   /* its cursor */
     uint64_t since;   /* where the pull began: fields at or below it the device has */
@@ -43,7 +44,7 @@ static int by_stamp(const void *a, const void *b) {
 
 /* What the device wrote itself it has, except in records the server derives from changes under their own stamps. */
 static bool has_already(const builder *b, const reg *r) {
-    if (r->stamp.author != b->reader)
+    if (r->stamp.author != b->reader || b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
     return !info || !(info->flags & FIELD_SERVER);
@@ -186,6 +187,7 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
     /* Another epoch is another history: it is read from its beginning. */
     bool same_epoch = history == CURSOR_FITS;
     builder b = {.reader = d->number,
+                 .shared = d->shared,
                  .epochs = e,
                  .after = same_epoch ? from->seq : 0,
                  .since = same_epoch ? from->seq - from->behind : 0,

@@ -14,6 +14,12 @@ static lp_err refuse(lp_error *error) {
 
 /* ---- the pass ---- */
 
+static void put_former(const device *d, buf *out) {
+    wire_put_array(out, d->former_count);
+    for (uint32_t i = 0; i < d->former_count; i++)
+        wire_put_u64(out, d->former[i]);
+}
+
 static void put_signed_part(const pool *p, const device *d, buf *out) {
     wire_put_text(out, SPAN_LITERAL("leadpool pass 1"));
     wire_put_bytes(out, id_span(&p->id));
@@ -23,6 +29,7 @@ static void put_signed_part(const pool *p, const device *d, buf *out) {
     wire_put_text(out, span_text(d->role));
     wire_put_text(out, span_text(d->label));
     wire_put_bytes(out, span_of(d->public_key, sizeof d->public_key));
+    put_former(d, out);
 }
 
 static void pass_seed(const pool *p, uint8_t seed_out[CRYPTO_SEED_BYTES]) {
@@ -38,13 +45,14 @@ lp_err rejoin_pass(pool *p, const device *d, buf *out, lp_error *error) {
     buf_fini(&bytes);
     if (err)
         return err;
-    wire_put_array(out, 7);
+    wire_put_array(out, 8);
     wire_put_u64(out, d->number);
     wire_put_bytes(out, id_span(&d->staff));
     wire_put_text(out, span_text(d->staff_name));
     wire_put_text(out, span_text(d->role));
     wire_put_text(out, span_text(d->label));
     wire_put_bytes(out, span_of(d->public_key, sizeof d->public_key));
+    put_former(d, out);
     wire_put_bytes(out, span_of(signature, sizeof signature));
     return out->failed ? err_plain(error, LP_NOMEM) : LP_OK;
 }
@@ -69,7 +77,12 @@ static bool take_pass(const pool *p, span pass, device *d) {
     ok &= copy_text(d->staff_name, sizeof d->staff_name, wire_text(&r));
     ok &= copy_text(d->role, sizeof d->role, wire_text(&r));
     ok &= copy_text(d->label, sizeof d->label, wire_text(&r));
-    span key = wire_bytes(&r), signature = wire_bytes(&r);
+    span key = wire_bytes(&r);
+    uint32_t former = wire_array(&r);
+    ok &= former <= DEVICE_FORMER_MAX;
+    for (; ok && d->former_count < former; d->former_count++)
+        d->former[d->former_count] = (uint32_t)wire_u64(&r);
+    span signature = wire_bytes(&r);
     if (!ok || r.failed || key.size != sizeof d->public_key)
         return false;
     memcpy(d->public_key, key.data, key.size);
@@ -147,12 +160,14 @@ static lp_err find_former(pool *p, const message *m, device *d, lp_error *error)
     bool another = known && has_pass && memcmp(d->public_key, shown.public_key, sizeof d->public_key) != 0;
     if (!known && !has_pass)
         return refuse(error);
-    if (!known || another)
+    if (known && !another)
+        d->shared = true;
+    else
         *d = shown;
     err = check_ledger(p, d, error);
     if (err)
         return err;
-    return known ? LP_OK : auth_restore_device(p, d, error);
+    return !known ? auth_restore_device(p, d, error) : another ? LP_OK : auth_device_save(p, d, error);
 }
 
 static void become_new(device *d, const message *m) {
@@ -163,6 +178,7 @@ static void become_new(device *d, const message *m) {
     memcpy(d->public_key, m->public_key.data, sizeof d->public_key);
     memcpy(d->install, m->install.data, sizeof d->install);
     d->batch = d->fence = 0;
+    d->shared = false;
 }
 
 lp_err rejoin(pool *p, const message *m, device *device_out, lp_error *error) {

@@ -7,7 +7,7 @@
  *
  * A server restored from a backup does not know who joined later. The pass, given with every number, says who that was:
  *
- *     pass := [ device, staff id, staff name, role, label, public key, signature ]
+ *     pass := [ device, staff id, staff name, role, label, public key, [ former number, ... ], signature ]
  *
  * the signature is made with a key derived from the pool's secret, over everything before it, so only this pool can have given it.
  *

@@ -349,10 +349,12 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
 
 /* ---- sync ---- */
 
-/* The device may have been revoked since its hello. */
+/* The device may have been revoked since its hello, or a copy of it become another. */
 static lp_err look_up_device(const session *s, store_reader *reader, lp_error *error) {
     device now;
     lp_err err = auth_device(reader, s->device->number, &now, error);
+    if (!err)
+        s->device->shared = now.shared;
     return err ? err : auth_revoked(&now, error);
 }
 
@@ -517,6 +519,10 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         err_set(&actions->trouble, LP_CLONED,
                 "%llu of its changes carry stamps that came with other values before: a copy of it is in use",
                 (unsigned long long)j->cloned);
+    if (j->kind == JOB_REJOIN)
+        err_set(&actions->trouble, LP_CLONED, "device %llu of %.*s goes on as device %llu",
+                (unsigned long long)request.device, (int)parts.staff_name.size, (const char *)parts.staff_name.data,
+                (unsigned long long)parts.device);
     if (j->kind == JOB_PUSH && request.batch > s->device->batch)
         s->device->batch = request.batch;
     if (j->kind == JOB_PUSH || j->kind == JOB_REOFFER)

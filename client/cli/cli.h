@@ -41,6 +41,8 @@ void cli_close(cli *c);
 lp_err cli_fail(const cli *c, lp_error *error, lp_err code, text_id id, ...) __attribute__((sentinel));
 /** A line for people on stdout; nothing with --json. */
 void cli_say(const cli *c, text_id id, ...) __attribute__((sentinel));
+/** The person is told once that the replica goes on as another device. */
+void cli_say_rejoined(const cli *c, uint32_t device);
 /** A line for people on stderr. */
 void cli_note(const cli *c, text_id id, ...) __attribute__((sentinel));
 /** Reports an error: one line on stderr, and with --json an object on stdout unless one was printed that says it. */

@@ -46,10 +46,17 @@ static void draw_progress(void *ctx, const lp_event *event) {
 }
 
 static json_t *result_json(const lp_sync_result *r) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b}", "pushed", (json_int_t)r->pushed, "pulled",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b, s:I}", "pushed", (json_int_t)r->pushed, "pulled",
                      (json_int_t)r->pulled, "lost", (json_int_t)r->lost, "refused", (json_int_t)r->refused, "bytes_up",
                      (json_int_t)r->bytes_up, "bytes_down", (json_int_t)r->bytes_down, "round_trips",
-                     (int)r->round_trips, "conflicts", (json_int_t)r->conflicts, "complete", (int)r->complete);
+                     (int)r->round_trips, "conflicts", (json_int_t)r->conflicts, "complete", (int)r->complete,
+                     "rejoined", (json_int_t)r->rejoined);
+}
+
+void cli_say_rejoined(const cli *c, uint32_t device) {
+    char number[16];
+    snprintf(number, sizeof number, "%" PRIu32, device);
+    cli_say(c, T_SYNC_REJOINED, number, NULL);
 }
 
 static void say_result(const cli *c, const lp_sync_result *r) {
@@ -58,6 +65,8 @@ static void say_result(const cli *c, const lp_sync_result *r) {
     for (size_t i = 0; i < 7; i++)
         snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     cli_say(c, T_SYNC_RESULT, numbers[0], numbers[1], numbers[2], numbers[3], NULL);
+    if (r->rejoined)
+        cli_say_rejoined(c, r->rejoined);
     if (r->lost)
         cli_say(c, T_SYNC_LOST, numbers[4], NULL);
     if (r->refused)
@@ -69,7 +78,7 @@ static void say_result(const cli *c, const lp_sync_result *r) {
 /* One object whether it worked or not: what was transferred by then stays, and a script wants to know. */
 static void print_result(cli *c, const lp_sync_result *result, lp_err code, const lp_error *error) {
     if (!c->json) {
-        if (code == LP_OK || result->pushed || result->pulled)
+        if (code == LP_OK || result->pushed || result->pulled || result->rejoined)
             say_result(c, result);
         return;
     }

@@ -36,6 +36,8 @@ static const char *event_name(lp_event_kind kind) {
         return "progress";
     case LP_EVENT_REFUSED:
         return "refused";
+    case LP_EVENT_REJOINED:
+        return "rejoined";
     default:
         return "none";
     }
@@ -54,6 +56,8 @@ static void print_json(cli *c, const lp_event *event) {
         json_object_set_new(object, "done", json_integer((json_int_t)event->done));
         json_object_set_new(object, "total", json_integer((json_int_t)event->total));
     }
+    if (event->kind == LP_EVENT_REJOINED)
+        json_object_set_new(object, "device", json_integer((json_int_t)event->done));
     json_print(c->out, object);
 }
 
@@ -88,6 +92,8 @@ static void print_event(cli *c, const lp_event *event) {
         say_record(c, T_WATCH_CHANGED, event);
     else if (event->kind == LP_EVENT_REFUSED)
         say_record(c, T_WATCH_REFUSED, event);
+    else if (event->kind == LP_EVENT_REJOINED)
+        cli_say_rejoined(c, (uint32_t)event->done);
     fflush(c->out);
 }
 

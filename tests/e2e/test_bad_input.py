@@ -181,13 +181,17 @@ class Syncing(Bad):
         other.stop()
         self.and_then_all_is_well()
 
-    def test_a_server_that_does_not_know_the_device(self):
+    def test_a_server_that_has_forgotten_the_device_knows_it_again(self):
         other = lib.Server(self.world.dir / "before")
         self.world.servers.append(other)
         other.address = self.server.address
         other.start()
-        self.sync_fails("does not know the device", "join again")
-        other.process.await_line(lambda text: "warn" in text and "device refused" in text)
+        said = self.ann("sync", "--json").json()
+        self.assertGreater(said["rejoined"], 16)
+        self.assertTrue(said["complete"])
+        other.process.await_line(lambda text: "warn" in text and "device cloned" in text and "goes on as device" in text)
+        self.assertEqual(self.ann("sync", "--json").json()["rejoined"], 0)
+        self.assertEqual(self.ann.status()["unsent"], 0)
         other.stop()
         self.and_then_all_is_well()
 

@@ -238,7 +238,7 @@ static void a_busy_server_is_asked_again_no_sooner_than_it_says(void **state) {
 
 static void a_refusal_blocks_until_somebody_starts_again(void **state) {
     rig r;
-    message refused = {.number = MSG_REFUSED, .code = LP_CLONED, .reason = SPAN_LITERAL("a copy is in use")};
+    message refused = {.number = MSG_REFUSED, .code = LP_REFUSED, .reason = SPAN_LITERAL("go away")};
     (void)state;
     rig_open(&r, true);
     rig_make_lead(&r, "Li Wei");
@@ -246,8 +246,8 @@ static void a_refusal_blocks_until_somebody_starts_again(void **state) {
     rig_channel(&r, "b");
     rig_answer(&r, r.sent[0].id, &refused);
     assert_int_equal(client_state(r.session), LP_STATE_BLOCKED);
-    assert_int_equal(r.done, LP_CLONED);
-    assert_string_equal(client_reason(r.session), "a copy is in use");
+    assert_int_equal(r.done, LP_REFUSED);
+    assert_string_equal(client_reason(r.session), "go away");
     assert_int_equal(rig_unsent(&r), 1);
     rig_start(&r, false);
     assert_int_equal(client_state(r.session), LP_STATE_CONNECTING);

@@ -142,6 +142,7 @@ typedef struct world_device {
     lp_err done;        /**< result of the last CLIENT_DONE */
     uint32_t done_count;
     uint32_t clock_answers; /**< MSG_CLOCK that arrived */
+    bool rolled_back;       /**< its file was replaced by an older copy, or is a copy of another's */
     int64_t corrections;    /**< as of the last look: how often it gave new stamps */
 } world_device;
 
@@ -295,6 +296,12 @@ void world_device_work(world_device *d);
 void world_device_restart(world_device *d, bool boot);
 /** The machine loses power, if it has not yet, and starts again. */
 void world_device_power_cut(world_device *d);
+/** A device's files as they are, as a backup of the phone has them; vfs_image_free it. */
+vfs_image *world_device_copy(world *w, uint32_t who);
+/** The phone is set back to such a copy. */
+void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy);
+/** Such a copy on another phone: one more device. False if there is no room. */
+bool world_device_clone(world *w, const vfs_image *copy);
 void world_device_take(world *w, world_parcel *p);
 void world_device_tick(world_device *d);
 int64_t world_device_deadline_ms(const world_device *d);                /**< in world time */

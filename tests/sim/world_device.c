@@ -48,19 +48,23 @@ static void release(void *ctx) {
 
 /* ---- life ---- */
 
+static void prepare(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    *d = (world_device){.world = w, .index = who, .link = -1, .done = LP_OFFLINE};
+    snprintf(d->path, sizeof d->path, "/ram/%u/device%u", w->options.ram, who);
+    d->disk.disk = vfs_disk_new(d->path, w->options.seed + who + 1);
+    snprintf(d->path, sizeof d->path, "/ram/%u/device%u/replica", w->options.ram, who);
+    d->env = (lp_env){d, wall_ms, boot_ms, random_bytes, boot_id};
+    d->lock = (replica_lock){d, acquire, release};
+    d->random = prop_seeded(prop_u64(&w->random));
+    d->boot_at_ms = w->now_ms;
+}
+
 void world_device_open(world *w, uint32_t who, bool create) {
     world_device *d = &w->devices[who];
     lp_error error = {.message = ""};
-    if (create) {
-        *d = (world_device){.world = w, .index = who, .link = -1, .done = LP_OFFLINE};
-        snprintf(d->path, sizeof d->path, "/ram/%u/device%u", w->options.ram, who);
-        d->disk.disk = vfs_disk_new(d->path, w->options.seed + who + 1);
-        snprintf(d->path, sizeof d->path, "/ram/%u/device%u/replica", w->options.ram, who);
-        d->env = (lp_env){d, wall_ms, boot_ms, random_bytes, boot_id};
-        d->lock = (replica_lock){.ctx = d, .acquire = acquire, .release = release};
-        d->random = prop_seeded(prop_u64(&w->random));
-        d->boot_at_ms = w->now_ms;
-    }
+    if (create)
+        prepare(w, who);
     world_expect(w, !replica_open(d->path, create, &d->env, &d->lock, &d->replica, &error), "device %u: %s", who,
                  error.message);
     if (!create)
@@ -133,6 +137,39 @@ void world_device_power_cut(world_device *d) {
     d->disk.faults = (vfs_faults){0};
     boot(d);
     world_device_open(w, d->index, false);
+}
+
+/* ---- copies ---- */
+
+vfs_image *world_device_copy(world *w, uint32_t who) {
+    world_note(w, "the files of device %u are copied", who);
+    return vfs_save(w->devices[who].disk.disk);
+}
+
+void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy) {
+    world_device *d = &w->devices[who];
+    world_note(w, "device %u is set back", who);
+    vfs_crash(d->disk.disk);
+    put_down(d);
+    hang_up(d);
+    vfs_restore(d->disk.disk, copy);
+    d->rolled_back = true;
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        w->typed[i].watched &= w->typed[i].device != who;
+    world_device_open(w, who, false);
+}
+
+bool world_device_clone(world *w, const vfs_image *copy) {
+    uint32_t who = w->options.devices;
+    if (who == WORLD_DEVICES_MAX)
+        return false;
+    world_note(w, "device %u is a copy", who);
+    prepare(w, who);
+    vfs_restore(w->devices[who].disk.disk, copy);
+    w->devices[who].rolled_back = true;
+    world_device_open(w, who, false);
+    w->options.devices++;
+    return true;
 }
 
 /* ---- its session ---- */

@@ -229,7 +229,7 @@ static void contacts_that_nothing_needs_are_forgotten(void **state) {
     uint64_t number = freeze(&b);
     outbox_outcome outcome;
     assert_int_equal(replica_begin(b.rig.replica, NULL), LP_OK);
-    assert_int_equal(outbox_settle(b.rig.replica, number, SPAN_LITERAL("\x90"), &outcome, NULL), LP_OK);
+    assert_int_equal(outbox_settle(b.rig.replica, number, SPAN_LITERAL("\x90"), 1, &outcome, NULL), LP_OK);
     assert_int_equal(replica_commit(b.rig.replica, NULL), LP_OK);
     reboot(&b, 0);
     reach(&b);
@@ -340,7 +340,7 @@ static void the_mark_travels_and_stays_in_the_authors_own_log(void **state) {
         assert_int_equal(change.time_uncertain, 1);
         lp_log_free(log);
         assert_int_equal(replica_begin(b.rig.replica, NULL), LP_OK);
-        assert_int_equal(outbox_settle(b.rig.replica, number, SPAN_LITERAL("\x90"), &outcome, NULL), LP_OK);
+        assert_int_equal(outbox_settle(b.rig.replica, number, SPAN_LITERAL("\x90"), 1, &outcome, NULL), LP_OK);
         assert_int_equal(replica_commit(b.rig.replica, NULL), LP_OK);
     }
     rig_close(&b.rig);

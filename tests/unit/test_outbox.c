@@ -28,7 +28,7 @@ static outbox_outcome settle(rig *r, uint64_t number, const verdict *list, uint3
     for (uint32_t i = 0; i < count; i++)
         verdict_put(&verdicts, &list[i]);
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
-    assert_int_equal(outbox_settle(r->replica, number, buf_span(&verdicts), &outcome, NULL), LP_OK);
+    assert_int_equal(outbox_settle(r->replica, number, buf_span(&verdicts), 1, &outcome, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     buf_fini(&verdicts);
     return outcome;

@@ -25,7 +25,7 @@ static lp_id refuse(rig *r, const char *company) {
     verdict_put(&verdicts, &no);
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
     assert_int_equal(outbox_freeze(r->replica, OUTBOX_BATCH_BYTES, &number, NULL), LP_OK);
-    assert_int_equal(outbox_settle(r->replica, number, buf_span(&verdicts), &outcome, NULL), LP_OK);
+    assert_int_equal(outbox_settle(r->replica, number, buf_span(&verdicts), 1, &outcome, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     assert_int_equal(outcome.refused, 1);
     assert_int_equal(rig_count(r, "SELECT count(*) FROM refused"), 1);

@@ -21,7 +21,7 @@ static void freeze_and_settle(rig *r, uint64_t number, bool settle) {
     assert_int_equal(outbox_freeze(r->replica, OUTBOX_BATCH_BYTES, &frozen, NULL), LP_OK);
     assert_int_equal(frozen, number);
     if (settle)
-        assert_int_equal(outbox_settle(r->replica, number, SPAN_LITERAL("\x90"), &outcome, NULL), LP_OK);
+        assert_int_equal(outbox_settle(r->replica, number, SPAN_LITERAL("\x90"), 1, &outcome, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
 }
 

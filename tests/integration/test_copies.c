@@ -1,0 +1,178 @@
+/* test_copies.c - a real client core meets a server that has lost what it acknowledged, and copies of itself: what it writes is never lost, and
+ * nobody has to do anything. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/sim/world.h"
+
+static world *make(uint32_t devices) {
+    world_options options = {.engine = &store_sqlite_ops, .devices = devices, .seed = 5, .name = "integration_copies"};
+    return world_new(&options);
+}
+
+static void expect_text(world *w, uint32_t who, uint32_t lead, const char *field, const char *wanted) {
+    char text[256];
+    assert_string_equal(world_text(w, who, lead, field, text), wanted);
+}
+
+static uint32_t number_of(const world *w, uint32_t who) {
+    return w->devices[who].replica->clock.author;
+}
+
+static void a_device_brings_back_what_a_restored_server_has_lost(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    world_server_backup(w, "monday.db");
+    world_set(w, 0, lead, "company", "first");
+    world_settle(w, false);
+    world_set(w, 0, lead, "company", "second"); /* the first has lost by then */
+    uint32_t late = world_make_lead(w, 0, "Zhang Min");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM kept"), 3);
+    world_server_restore(w, "monday.db");
+    world_settle(w, true);
+    expect_text(w, 0, lead, "company", "second");
+    expect_text(w, 0, late, "full_name", "Zhang Min");
+    world_check(w);
+    world_server_restore(w, "monday.db"); /* and once more: it still has it */
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
+static void what_every_backup_has_is_kept_no_longer(void **state) {
+    (void)state;
+    world *w = make(1);
+    world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM kept"), 1);
+    world_server_backup(w, "monday.db");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM kept"), 0);
+    world_free(w);
+}
+
+/* A backup older than any that counts is put in place all the same. */
+static void what_was_forgotten_too_early_is_offered_from_what_stands(void **state) {
+    (void)state;
+    world *w = make(1);
+    world_settle(w, false);
+    world_server_backup(w, "old.db");
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    w->now_ms += w->pool.backup_retention_ms + 1000;
+    world_server_backup(w, "new.db");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM kept"), 0);
+    world_server_restore(w, "old.db");
+    world_settle(w, false);
+    expect_text(w, 0, lead, "full_name", "Li Wei");
+    world_check(w);
+    world_free(w);
+}
+
+static void an_offer_cut_short_goes_on_where_it_was(void **state) {
+    (void)state;
+    world *w = make(1);
+    world_server_backup(w, "empty.db");
+    for (int i = 0; i < 20; i++) {
+        world_make_lead(w, 0, "Li Wei");
+        world_settle(w, false);
+    }
+    world_server_restore(w, "empty.db");
+    w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 20, .cut_percent = 40, .commit_max_ms = 5};
+    for (int i = 0; i < 20; i++) {
+        world_device_start(&w->devices[0], false);
+        world_run(w, 3000);
+        if (i % 5 == 4) {
+            world_device_restart(&w->devices[0], false);
+        }
+    }
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
+static void two_copies_go_on_as_two_devices_and_neither_loses_anything(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    world_set(w, 0, lead, "company", "unsent when it was copied");
+    vfs_image *phone = world_device_copy(w, 0);
+    assert_true(world_device_clone(w, phone));
+    vfs_image_free(phone);
+    world_set(w, 0, lead, "job_title", "on the first");
+    uint32_t second = world_make_lead(w, 1, "made on the copy");
+    uint32_t before = number_of(w, 0);
+    world_settle(w, false);
+    assert_int_not_equal(number_of(w, 0), number_of(w, 1));
+    assert_true(number_of(w, 0) == before || number_of(w, 1) == before);
+    for (uint32_t who = 0; who < 2; who++) {
+        expect_text(w, who, lead, "company", "unsent when it was copied");
+        expect_text(w, who, lead, "job_title", "on the first");
+        expect_text(w, who, second, "full_name", "made on the copy");
+    }
+    world_check(w);
+    world_free(w);
+}
+
+static void a_phone_set_back_reads_again_what_it_had_written_since(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    vfs_image *phone = world_device_copy(w, 0);
+    world_set(w, 0, lead, "company", "written later");
+    world_settle(w, false);
+    uint32_t before = number_of(w, 0);
+    world_device_roll_back(w, 0, phone);
+    vfs_image_free(phone);
+    world_set(w, 0, lead, "job_title", "written before it noticed");
+    world_settle(w, true);
+    assert_int_not_equal(number_of(w, 0), before);
+    lp_sync_result result = {0};
+    client_result(w->devices[0].session, &result);
+    assert_true(result.rejoined == number_of(w, 0) || result.rejoined == 0); /* told once, by the sync that did it */
+    expect_text(w, 0, lead, "company", "written later");
+    expect_text(w, 0, lead, "job_title", "written before it noticed");
+    world_check(w);
+    world_free(w);
+}
+
+static void a_device_that_joined_after_the_backup_is_not_locked_out(void **state) {
+    (void)state;
+    world *w = make(0);
+    uint8_t token[INVITE_TOKEN_BYTES];
+    world_server_backup(w, "empty.db");
+    world_invite(w, "Zhang Min", token);
+    w->options.devices = 1;
+    world_device_open(w, 0, true);
+    world_device_join(w, 0, token);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    world_set(w, 0, lead, "company", "unsent");
+    world_server_restore(w, "empty.db");
+    world_settle(w, false);
+    expect_text(w, 0, lead, "company", "unsent");
+    world_check(w);
+    world_free(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_brings_back_what_a_restored_server_has_lost),
+        cmocka_unit_test(what_every_backup_has_is_kept_no_longer),
+        cmocka_unit_test(what_was_forgotten_too_early_is_offered_from_what_stands),
+        cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
+        cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),
+        cmocka_unit_test(a_phone_set_back_reads_again_what_it_had_written_since),
+        cmocka_unit_test(a_device_that_joined_after_the_backup_is_not_locked_out),
+    };
+    return cmocka_run_group_tests_name("integration_copies", tests, NULL, NULL);
+}
