@@ -293,7 +293,9 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
         err = forget_known(p, set, pl, error);
     if (err || pl->count == 0)
         return err;
-    hlc_observe(&p->clock, set->stamp);
+    if (stamp_ms(set->stamp) <=
+        pool_now_ms(p) + APPLY_AHEAD_MS) /* else it builds on what is ahead, and stays there alone */
+        hlc_observe(&p->clock, set->stamp);
     return store_plan(p, pl, set, author, rec, rows_scope(set->kind), verdicts, error);
 }
 

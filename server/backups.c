@@ -21,7 +21,7 @@ static lp_err damaged(lp_error *error) {
     return err_set(error, LP_CORRUPT, "the list of backups is damaged; run leadpoold verify");
 }
 
-static bool counts(const pool *p, const backup *b, int64_t now_ms) {
+static bool counts(pool *p, const backup *b, int64_t now_ms) {
     return now_ms - b->made_ms <= p->backup_retention_ms;
 }
 
@@ -62,7 +62,7 @@ lp_err backups_note(pool *p, uint64_t seq, lp_error *error) {
     return err;
 }
 
-lp_err backups_kept_seq(const pool *p, store_reader *reader, uint64_t *seq_out, lp_error *error) {
+lp_err backups_kept_seq(pool *p, store_reader *reader, uint64_t *seq_out, lp_error *error) {
     span value;
     *seq_out = 0;
     lp_err err = reader->ops->read_document(reader, STORE_META, document_key, &value, error);

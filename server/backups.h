@@ -14,6 +14,6 @@
 /** Notes a backup that holds everything up to `seq`. In a transaction. */
 lp_err backups_note(pool *p, uint64_t seq, lp_error *error);
 /** No backup that counts is older than this seq; 0 if there is none. In the reader's snapshot. */
-lp_err backups_kept_seq(const pool *p, store_reader *reader, uint64_t *seq_out, lp_error *error);
+lp_err backups_kept_seq(pool *p, store_reader *reader, uint64_t *seq_out, lp_error *error);
 
 #endif

@@ -140,7 +140,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         err = note_seen(p, &d, request.cursors, error);
     if (!err) {
         message answer = {
-            .number = MSG_SYNCED, .batch = request.batch, .verdicts = buf_span(&verdicts), .now_ms = pool_now_ms(p)};
+            .number = MSG_SYNCED, .batch = request.batch, .verdicts = buf_span(&verdicts), .now_ms = pool_told_ms(p)};
         err = message_encode(&answer, &j->answer, error);
     }
     buf_fini(&verdicts);
@@ -255,7 +255,23 @@ static lp_err run_invite(pool *p, job *j, lp_error *error) {
     return err;
 }
 
+/* What devices write waits until somebody has said what time it is (timekeeper.h); so does what an older connection of a device sent
+ * when it has greeted on another since (greetings.h). */
+static lp_err may_write(pool *p, const job *j, lp_error *error) {
+    char why[TIMEKEEPER_TEXT_BYTES];
+    bool changes = j->kind == JOB_PUSH || j->kind == JOB_REOFFER;
+    bool joins = j->kind == JOB_JOIN || j->kind == JOB_REJOIN;
+    if ((changes || joins) && timekeeper_troubled(&p->time, why))
+        return err_set(error, LP_BUSY, "%s", why);
+    if (changes && greetings_passed(p->greetings, j->device, j->greeting))
+        return err_set(error, LP_BUSY, "the device has greeted again on another connection");
+    return LP_OK;
+}
+
 static lp_err run(pool *p, job *j, lp_error *error) {
+    lp_err err = may_write(p, j, error);
+    if (err)
+        return err;
     switch (j->kind) {
     case JOB_PUSH:
         return run_push(p, j, error);
@@ -328,6 +344,7 @@ static lp_err commit(committer *c, uint64_t before, lp_error *error) {
 static void start_over(committer *c, job *jobs, lp_err err, const lp_error *error, const digest *kept) {
     c->pool->store->ops->rollback(c->pool->store);
     c->in_doubt = true;
+    c->pool->trusting = false;
     memcpy(c->pool->digests, kept, sizeof c->pool->digests);
     for (job *j = jobs; j; j = j->next)
         fail(j, err, error);
@@ -363,6 +380,9 @@ void committer_run(committer *c, job *jobs) {
         start_over(c, jobs, err, &error, kept);
     else
         read_seq(c, &error);
+    if (!err && c->pool->trusting)
+        timekeeper_trust(&c->pool->time);
+    c->pool->trusting = false;
     if (!err)
         scrub_if_due(c);
     for (job *j = jobs; j;) {

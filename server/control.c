@@ -65,7 +65,7 @@ static lp_err report(control *c, store_reader *reader, buf *out, lp_error *error
     lp_id_format(&c->pool->id, pool_id);
     crypto_hex(span_of(e.epoch, EPOCH_BYTES), epoch);
     digest_format(sum, sum_text);
-    wire_put_map(out, 13);
+    wire_put_map(out, 14);
     put_text(out, "pool", c->pool->name);
     put_text(out, "pool_id", pool_id);
     put_text(out, "epoch", epoch);
@@ -81,6 +81,9 @@ static lp_err report(control *c, store_reader *reader, buf *out, lp_error *error
     put_text(out, "listen", c->listen ? c->listen : "");
     wire_put_text(out, SPAN_LITERAL("started_at"));
     wire_put_i64(out, c->started_ms);
+    char trouble[TIMEKEEPER_TEXT_BYTES] = "right";
+    timekeeper_troubled(&c->pool->time, trouble);
+    put_text(out, "clock", trouble);
     return LP_OK;
 }
 

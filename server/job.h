@@ -26,6 +26,7 @@ typedef enum job_kind {
 typedef struct job {
     job_kind kind;
     uint32_t device;     /**< PUSH: the author */
+    uint64_t greeting;   /**< PUSH: of the session (greetings.h) */
     uint64_t batch;      /**< FENCE: the highest number the device may have sent */
     uint64_t read_seq;   /**< SEEN */
     bool revoked;        /**< PUSH: the device is revoked: it gets verdicts and no pages */

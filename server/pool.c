@@ -1,7 +1,7 @@
 /* pool.c - the pool's own documents; see pool.h.
  *
  *   meta "pool"       [ id, name, created ms, secret, sealing key (private) ]
- *   meta "clock"      hybrid time of the last stamp the server made or saw
+ *   meta "clock"      [ hybrid time of the last stamp the server made or saw, high-water mark of server time ]
  *   meta "digest.N"   digest of scope class N, 16 bytes */
 #include "server/pool.h"
 
@@ -66,7 +66,20 @@ static bool take_pool_document(pool *p, span document) {
     return crypto_seal_public(p->seal_private, p->seal_key, NULL) == LP_OK;
 }
 
-lp_err pool_reload(pool *p, lp_error *error) {
+static lp_err read_clock(pool *p, int64_t *high_ms_out, lp_error *error) {
+    span value;
+    lp_err err = p->store->ops->get(p->store, STORE_META, SPAN_LITERAL("clock"), &value, error);
+    *high_ms_out = 0;
+    if (err)
+        return err == LP_NOT_FOUND ? LP_OK : err;
+    wire_reader r = wire_open(value);
+    wire_array(&r);
+    p->clock.last = wire_u64(&r);
+    *high_ms_out = wire_i64(&r);
+    return r.failed ? err_set(error, LP_CORRUPT, "the stored clock is damaged; run leadpoold verify") : LP_OK;
+}
+
+static lp_err load(pool *p, int64_t *high_ms_out, lp_error *error) {
     store *s = p->store;
     span value;
     lp_err err = s->ops->get(s, STORE_META, SPAN_LITERAL("pool"), &value, error);
@@ -79,14 +92,12 @@ lp_err pool_reload(pool *p, lp_error *error) {
         else if (!err && !digest_unpack(value, &p->digests[scope]))
             err = err_set(error, LP_CORRUPT, "a stored digest is damaged; run leadpoold verify");
     }
-    if (err)
-        return err;
-    err = s->ops->get(s, STORE_META, SPAN_LITERAL("clock"), &value, error);
-    if (err == LP_NOT_FOUND)
-        return LP_OK;
-    wire_reader r = wire_open(value);
-    p->clock.last = err ? 0 : wire_u64(&r);
-    return err;
+    return err ? err : read_clock(p, high_ms_out, error);
+}
+
+lp_err pool_reload(pool *p, lp_error *error) {
+    int64_t high_ms;
+    return load(p, &high_ms, error);
 }
 
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
@@ -99,18 +110,29 @@ lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
     lp_err err = s->ops->begin(s, error);
     if (err)
         return err;
-    err = pool_reload(p, error);
+    int64_t high_ms;
+    err = load(p, &high_ms, error);
     s->ops->rollback(s);
-    return err ? err : digester_new(&p->id, &p->digester, error);
+    if (err)
+        return err;
+    timekeeper_start(&p->time, env, high_ms);
+    p->greetings = greetings_new();
+    return p->greetings ? digester_new(&p->id, &p->digester, error) : err_plain(error, LP_NOMEM);
 }
 
 void pool_close(pool *p) {
     digester_free(p->digester);
+    greetings_free(p->greetings);
     p->digester = NULL;
+    p->greetings = NULL;
 }
 
-int64_t pool_now_ms(const pool *p) {
-    return p->env->wall_ms(p->env->ctx);
+int64_t pool_now_ms(pool *p) {
+    return timekeeper_now_ms(&p->time);
+}
+
+int64_t pool_told_ms(pool *p) {
+    return timekeeper_troubled(&p->time, NULL) ? 0 : pool_now_ms(p);
 }
 
 lp_err pool_save_digests(pool *p, lp_error *error) {
@@ -123,7 +145,9 @@ lp_err pool_save_digests(pool *p, lp_error *error) {
             return err;
     }
     buf clock = {0};
+    wire_put_array(&clock, 2);
     wire_put_u64(&clock, p->clock.last);
+    wire_put_i64(&clock, p->trusting ? p->env->wall_ms(p->env->ctx) : pool_now_ms(p));
     lp_err err = clock.failed
                      ? err_plain(error, LP_NOMEM)
                      : p->store->ops->put(p->store, STORE_META, SPAN_LITERAL("clock"), buf_span(&clock), error);

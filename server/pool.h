@@ -7,7 +7,9 @@
 #include "proto/env.h"
 #include "proto/hlc.h"
 #include "proto/page.h"
+#include "server/greetings.h"
 #include "server/store/store.h"
+#include "server/timekeeper.h"
 
 #define POOL_NAME_BYTES 121
 #define SERVER_AUTHOR 1u /**< the server node's own author number; devices start at 16 */
@@ -31,11 +33,15 @@ typedef struct pool {
     int64_t retention_ms; /**< what was deleted is kept for so long; the owner may change it after opening */
     int64_t
         revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
+    timekeeper time;      /**< server time */
+    greetings *greetings; /**< the latest connection of every device */
 
     /* The writer's part: touched on the committer's thread only. */
     bool scrub_due; /**< something was erased or purged: it has to leave the store's files too */
     digester *digester;
-    hlc clock;                      /**< stamps of what the server itself writes */
+    hlc clock; /**< stamps of what the server itself writes */
+    bool
+        trusting; /**< the open transaction was repaired by the wall clock, which is server time once it is committed (repair.h) */
     digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */
 } pool;
 
@@ -48,8 +54,10 @@ void pool_close(pool *p);
 lp_err pool_reload(pool *p, lp_error *error);
 /** Stores the digests of the open transaction. */
 lp_err pool_save_digests(pool *p, lp_error *error);
-/** Server time, UTC ms. */
-int64_t pool_now_ms(const pool *p);
+/** Server time, UTC ms. Thread: any. */
+int64_t pool_now_ms(pool *p);
+/** The same for a device's ears: 0 while the server does not trust its own clock. Thread: any. */
+int64_t pool_told_ms(pool *p);
 /** What a reader sees of the digest: committed with the rows it covers. */
 lp_err pool_digest(store_reader *reader, digest *digest_out, lp_error *error);
 lp_err pool_scope_digest(store_reader *reader, scope_class scope, digest *digest_out, lp_error *error);

@@ -60,6 +60,13 @@ static lp_err open_host(service *s, lp_error *error) {
     return err;
 }
 
+/* Loud, because until somebody acts nothing is taken from devices. */
+static void look_at_clock(service *s) {
+    char why[TIMEKEEPER_TEXT_BYTES];
+    if (timekeeper_troubled(&s->host.pool.time, why))
+        log_line(&s->log, LOG_LEVEL_ERROR, "clock not trusted", LOG_TEXT("reason", why));
+}
+
 static lp_err start(service *s, lp_error *error) {
     lp_err err = open_host(s, error);
     if (err != LP_OK)
@@ -101,6 +108,7 @@ static void reload(service *s) {
 static void wait_for_stop(service *s) {
     for (;;) {
         int number = server_os_signal_wait(60000);
+        look_at_clock(s);
         if (number == SIGHUP)
             reload(s);
         else if (number != 0)
@@ -121,6 +129,7 @@ lp_err admin_serve(const admin_args *args, lp_error *error) {
         log_line(&s.log, LOG_LEVEL_INFO, "listening", LOG_TEXT("address", net_address(s.net)),
                  LOG_TEXT("pool", s.host.pool.name), LOG_TEXT("tls", s.config.plaintext ? "off" : "1.3"),
                  LOG_NUMBER("files_max", files), LOG_TEXT("version", LEADPOOL_VERSION));
+        look_at_clock(&s);
         server_os_notify("READY=1");
         wait_for_stop(&s);
         server_os_notify("STOPPING=1");

@@ -43,6 +43,7 @@ struct session {
     uint8_t epoch[EPOCH_BYTES]; /* as of its welcome */
     uint32_t jobs;
     uint32_t joins;
+    uint64_t greeting;     /* greetings.h; 0 before the first hello */
     uint64_t highest;      /* batch number the device is known to have used */
     uint64_t version;      /* of the last hello */
     bool anew;             /* the fence under way is answered with WELCOME */
@@ -186,6 +187,7 @@ static job *submit(session *s, session_actions *actions, job_kind kind, uint32_t
     j->device = session_device(s);
     j->request_id = id;
     j->batch = s->highest;
+    j->greeting = s->greeting;
     a->job = j;
     s->jobs++;
     return j;
@@ -267,6 +269,8 @@ static lp_err identify(session *s, store_reader *reader, const message *m, devic
 }
 
 static bool clock_fits(const session *s, int64_t device_ms) {
+    if (timekeeper_troubled(&s->pool->time, NULL))
+        return true; /* whose clock is off nobody knows */
     int64_t now_ms = pool_now_ms(s->pool);
     int64_t off_ms = device_ms > now_ms ? device_ms - now_ms : now_ms - device_ms;
     return off_ms <= CLOCK_TOLERANCE_MS + s->round_trip_ms;
@@ -303,7 +307,7 @@ static void welcome(session *s, store_reader *reader, session_actions *actions, 
     epochs_put_forks(&g.epochs, &forks);
     message m_welcome = {.number = MSG_WELCOME,
                          .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
-                         .now_ms = pool_now_ms(s->pool),
+                         .now_ms = pool_told_ms(s->pool),
                          .epoch = span_of(g.epochs.epoch, EPOCH_BYTES),
                          .forks = buf_span(&forks),
                          .kept_seq = g.kept_seq,
@@ -332,6 +336,10 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
         answer_error(s, actions, id, err, &error, 0);
         return;
     }
+    bool latest = s->device && s->device->number == d->number && s->greeting &&
+                  !greetings_passed(s->pool->greetings, d->number, s->greeting);
+    if (!latest)
+        s->greeting = greetings_next(s->pool->greetings, d->number);
     free(s->device);
     s->device = d;
     s->highest = m->batch > s->highest ? m->batch : s->highest;
@@ -420,7 +428,7 @@ static bool answer_pages(session *s, store_reader *reader, session_actions *acti
         message m = *parts;
         m.number = MSG_SYNCED;
         m.pages = err ? (span){0} : buf_span(&pages);
-        m.now_ms = pool_now_ms(s->pool);
+        m.now_ms = pool_told_ms(s->pool);
         answer(s, actions, id, &m);
     } else {
         *empty_out = pages;
@@ -449,7 +457,7 @@ static void free_wait(parked_wait *w) {
 /* Nothing parked survives a change of the clock: the waits end without news. */
 static void end_waits(session *s, session_actions *actions) {
     for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++) {
-        message over = {.number = MSG_SYNCED, .now_ms = pool_now_ms(s->pool)};
+        message over = {.number = MSG_SYNCED, .now_ms = pool_told_ms(s->pool)};
         if (s->waits[i].id)
             answer(s, actions, s->waits[i].id, &over);
         free_wait(&s->waits[i]);

@@ -1,0 +1,23 @@
+/* greetings.h - which connection of a device is its latest: the one whose pushes count.
+ *
+ * Why: a connection that hangs may still hold requests that arrive, or wait for the writer, when the device has long greeted on another one. It
+ * thinks of them as unanswered, and may have given them other stamps. So a hello ends whatever older connections of its
+ * device would still write; they may go on reading.
+ *
+ * Thread: any; no lock, because every session and the committer ask. */
+#ifndef SERVER_GREETINGS_H
+#define SERVER_GREETINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct greetings greetings;
+
+greetings *greetings_new(void); /**< NULL if out of memory */
+void greetings_free(greetings *g);
+/** The number of a device's new greeting, above all before; 0 if out of memory. */
+uint64_t greetings_next(greetings *g, uint32_t device);
+/** True if the device has greeted again since. */
+bool greetings_passed(const greetings *g, uint32_t device, uint64_t greeting);
+
+#endif
