@@ -61,6 +61,7 @@ static lp_err put_identity(replica *r, const message *m, lp_error *error) {
         err = replica_meta_put(r, texts[i].key, texts[i].value, error);
     /* How long the answer was on its way nobody measured; the first hello knows better. */
     clock_sample then = {r->env->boot_ms(r->env->ctx), m->now_ms, CLOCK_TOLERANCE_MS};
+    clock_fit(r, &then);
     return err || m->now_ms == 0 ? err : clock_contact(r, &then, error);
 }
 

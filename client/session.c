@@ -13,7 +13,6 @@
 #include "proto/err.h"
 
 #define CLOCKS_MAX 4 /* corrections in a row */
-#define SLOW_MS 500  /* half of a round trip from which it is no measure of time */
 
 lp_err client_session_new(replica *r, client_session **session_out, lp_error *error) {
     client_session *s = calloc(1, sizeof *s);
@@ -312,14 +311,10 @@ static void on_clock(client_session *s, client_actions *actions, request_kind as
     start_anew(s, actions, m->batch, better ? &sample : NULL, RESTAMP_ESTIMATE);
 }
 
-/* A contact with the server, if it tells something new. A server in doubt about its own clock says no time. It accepted the hello, so what
- * a slow line leaves open stays as it is. */
+/* A contact with the server, if it tells something new. A server in doubt about its own clock says no time. */
 static lp_err note_time(client_session *s, int64_t server_ms, lp_error *error) {
     clock_sample sample = take_sample(s, server_ms);
-    int64_t estimate_ms = clock_now_ms(s->replica) - (session_boot_ms(s) - sample.boot_ms);
-    bool fits = estimate_ms >= server_ms - sample.error_ms && estimate_ms <= server_ms + sample.error_ms;
-    if (fits && sample.error_ms > SLOW_MS)
-        sample.server_ms = estimate_ms;
+    clock_fit(s->replica, &sample);
     if (server_ms == 0 || !clock_wants(s->replica, &sample))
         return LP_OK;
     lp_err err = replica_begin(s->replica, error);

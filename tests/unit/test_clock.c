@@ -194,6 +194,20 @@ static void a_sample_is_kept_if_it_tells_something(void **state) {
     rig_close(&b.rig);
 }
 
+static void what_a_slow_answer_leaves_open_stays_as_it_is(void **state) {
+    bench b;
+    (void)state;
+    begin(&b);
+    rig_make_lead(&b.rig, "by the wall clock");
+    static const int64_t said_ms[] = {-1500, 1500, -5000, 5000}, becomes_ms[] = {0, 0, -3000, 3000};
+    for (int i = 0; i < 4; i++) {
+        clock_sample sample = {bench_boot(&b), b.true_ms + said_ms[i], 2000};
+        clock_fit(b.rig.replica, &sample);
+        assert_int_equal(sample.server_ms, b.true_ms + becomes_ms[i]);
+    }
+    rig_close(&b.rig);
+}
+
 static void a_contact_that_contradicts_others_removes_them(void **state) {
     bench b;
     (void)state;
@@ -396,6 +410,7 @@ int main(void) {
         cmocka_unit_test(no_clock_shows_a_time_before_the_last_contact),
         cmocka_unit_test(the_years_2038_and_2106_and_the_end_of_stamps_are_taken),
         cmocka_unit_test(a_sample_is_kept_if_it_tells_something),
+        cmocka_unit_test(what_a_slow_answer_leaves_open_stays_as_it_is),
         cmocka_unit_test(a_contact_that_contradicts_others_removes_them),
         cmocka_unit_test(contacts_that_nothing_needs_are_forgotten),
         cmocka_unit_test(a_boot_in_which_the_server_was_reached_is_interpolated),
