@@ -50,6 +50,10 @@ static const command commands[] = {
     {"revoke", admin_revoke, "data device", false, "revoke --data DIR --device N [--json]",
      "ends a device's access: it gets nothing any more, and what it still sends goes to review for some days",
      "leadpoold revoke --data /var/lib/leadpool --device 17"},
+    {"repair-clock", admin_repair_clock, "data", false, "repair-clock --data DIR [--json]",
+     "takes the server's clock for right: what is stamped later than it shows comes back to now, and devices read all "
+     "anew",
+     "leadpoold repair-clock --data /var/lib/leadpool"},
     {"version", admin_version, "", false, "version [--json]", "prints the version", "leadpoold version"},
 };
 

@@ -39,6 +39,7 @@ lp_err admin_erase(const admin_args *args, lp_error *error);
 lp_err admin_revoke(const admin_args *args, lp_error *error);
 lp_err admin_devices(const admin_args *args, lp_error *error);
 lp_err admin_review(const admin_args *args, lp_error *error);
+lp_err admin_repair_clock(const admin_args *args, lp_error *error);
 lp_err admin_version(const admin_args *args, lp_error *error);
 
 /** Sends a verb with its arguments and prints what comes back. */

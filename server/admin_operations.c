@@ -24,3 +24,7 @@ lp_err admin_revoke(const admin_args *args, lp_error *error) {
 lp_err admin_devices(const admin_args *args, lp_error *error) {
     return admin_ask_and_print(args, "devices", NULL, 0, error);
 }
+
+lp_err admin_repair_clock(const admin_args *args, lp_error *error) {
+    return admin_ask_and_print(args, "repair-clock", NULL, 0, error);
+}

@@ -314,6 +314,8 @@ static void run_in_savepoint(pool *p, job *j) {
     store *s = p->store;
     lp_error error = {.code = LP_OK};
     digest kept[SCOPE_POOL + 1];
+    uint64_t last = p->clock.last;
+    bool trusting = p->trusting;
     memcpy(kept, p->digests, sizeof kept);
     lp_err err = s->ops->savepoint(s, &error);
     if (!err)
@@ -327,6 +329,8 @@ static void run_in_savepoint(pool *p, job *j) {
     lp_error undone;
     s->ops->undo(s, &undone);
     memcpy(p->digests, kept, sizeof kept);
+    p->clock.last = p->clock.last < last ? last : p->clock.last;
+    p->trusting = trusting;
     fail(j, err, &error);
 }
 

@@ -123,7 +123,7 @@ static void put_side(draft *d, const side *s, uint32_t value_field, uint32_t sta
 }
 
 /* No device can foresee the id, or it could put a record of its own there: the pool's secret is in it. */
-static lp_id conflict_id(const pool *p, const lp_id *record_id, const reg *lost) {
+lp_id conflicts_id(const pool *p, const lp_id *record_id, const reg *lost) {
     buf name = {0};
     uint8_t bytes[STAMP_BYTES];
     stamp_pack(lost->stamp, bytes);
@@ -170,7 +170,7 @@ static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *e
 static lp_err write_conflict(pool *p, uint32_t kind, const lp_id *record_id, const side *lost, const side *won,
                              lp_error *error) {
     draft d = {0};
-    lp_id id = conflict_id(p, record_id, &lost->change);
+    lp_id id = conflicts_id(p, record_id, &lost->change);
     begin_value(&d, CONFLICT_RECORD, lost->change.stamp);
     wire_put_bytes(&d.bytes, id_span(record_id));
     begin_value(&d, CONFLICT_KIND, lost->change.stamp);

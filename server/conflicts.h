@@ -14,4 +14,7 @@
 lp_err conflicts_note(pool *p, const record *rec, const reg *changes, uint32_t count, const lp_id *person,
                       uint64_t *work, lp_error *error);
 
+/** The id of the conflict in which a change of a record lost: `lost` needs field, key and stamp. */
+lp_id conflicts_id(const pool *p, const lp_id *record_id, const reg *lost);
+
 #endif

@@ -12,6 +12,7 @@
 #include "server/erase.h"
 #include "server/ledger.h"
 #include "server/purge.h"
+#include "server/repair.h"
 #include "server/review.h"
 #include "server/seen.h"
 
@@ -257,13 +258,28 @@ static lp_err do_purge(pool *p, span arguments, buf *out, lp_error *error) {
     return LP_OK;
 }
 
+/* ---- repair-clock ---- */
+
+static lp_err do_repair_clock(pool *p, span arguments, buf *out, lp_error *error) {
+    repair_report report;
+    (void)arguments;
+    lp_err err = repair_clock(p, &report, error);
+    if (err)
+        return err;
+    wire_put_map(out, 3);
+    put_number(out, "time_at", p->env->wall_ms(p->env->ctx));
+    put_number(out, "stamps", (int64_t)report.stamps);
+    put_number(out, "records", (int64_t)report.records);
+    return LP_OK;
+}
+
 /* ---- dispatch ---- */
 
 static const struct verb {
     const char *name;
     lp_err (*run)(pool *p, span arguments, buf *out, lp_error *error);
-} verbs[] = {
-    {"erase", do_erase}, {"review", do_review}, {"revoke", do_revoke}, {"devices", do_devices}, {"purge", do_purge}};
+} verbs[] = {{"erase", do_erase},     {"review", do_review}, {"revoke", do_revoke},
+             {"devices", do_devices}, {"purge", do_purge},   {"repair-clock", do_repair_clock}};
 
 static const struct verb *find(span verb) {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

@@ -1,4 +1,4 @@
-/* operations.h - what the office does to the pool beside inviting: erase, review, revoke, purge. Each is a job like any other, so that it
+/* operations.h - what the office does to the pool beside inviting: erase, review, revoke, purge, repair the clock. Each is a job like any other, so that it
  * takes its place in the pool's order and is answered when it is durable. Thread: the committer's. */
 #ifndef SERVER_OPERATIONS_H
 #define SERVER_OPERATIONS_H

@@ -103,7 +103,12 @@ void world_disarm(world *w, world_disk *d) {
 
 /* ---- the server's clock ---- */
 
-static int64_t server_now(void *ctx) {
+static int64_t server_wall(void *ctx) {
+    const world *w = ctx;
+    return w->now_ms + w->server_wall_off_ms;
+}
+
+static int64_t server_boot(void *ctx) {
     return ((const world *)ctx)->now_ms;
 }
 
@@ -126,7 +131,7 @@ world *world_new(const world_options *options) {
     w->random = prop_seeded(options->seed);
     w->now_ms = WORLD_START_MS;
     w->commit_at_ms = INT64_MAX;
-    w->env = (lp_env){w, server_now, server_now, server_random, server_boot_id};
+    w->env = (lp_env){w, server_wall, server_boot, server_random, server_boot_id};
     w->counts = &w->own_counts;
     counts_use(w->counts);
     if (worlds++ == 0)

@@ -162,8 +162,9 @@ struct world {
     uint64_t hash;
     world_counts *counts; /**< own_counts, or the runner's */
     world_counts own_counts;
-    int64_t now_ms; /**< true time, UTC ms; the server's clock is right */
-    uint64_t order; /**< of the next event */
+    int64_t now_ms;             /**< true time, UTC ms */
+    int64_t server_wall_off_ms; /**< how wrong the server's wall clock is */
+    uint64_t order;             /**< of the next event */
     uint64_t steps;
 
     lp_env env;    /**< the server's */
