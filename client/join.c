@@ -4,6 +4,7 @@
 #include "client/clock.h"
 #include "client/epoch.h"
 #include "client/pull.h"
+#include "client/rescue.h"
 #include "client/session.h"
 #include "proto/crypto.h"
 #include "proto/err.h"
@@ -82,9 +83,13 @@ lp_err client_join_take(replica *r, span answer, lp_error *error) {
     if (m.number != MSG_JOINED || m.pool.size != 16 || m.staff.size != 16 || m.device == 0 || m.device > UINT32_MAX)
         return err_set(error, LP_PROTOCOL, "the server answered the request to join with nonsense; check the address");
     err = replica_begin(r, error);
-    if (!err && (err = put_identity(r, &m, error)))
+    if (!err)
+        err = put_identity(r, &m, error);
+    if (!err)
+        err = rescue_adopt(r, (uint32_t)m.device, error);
+    if (err)
         replica_rollback(r);
-    else if (!err)
+    else
         err = replica_commit(r, error);
     return err ? err : replica_identify(r, error);
 }

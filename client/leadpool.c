@@ -10,12 +10,14 @@
 
 #include "client/author.h"
 #include "client/contact.h"
+#include "client/doctor.h"
 #include "client/events.h"
 #include "client/history.h"
 #include "client/loop.h"
 #include "client/os.h"
 #include "client/query.h"
 #include "client/refused.h"
+#include "client/rescue.h"
 #include "client/search.h"
 #include "client/txn.h"
 #include "proto/err.h"
@@ -290,5 +292,75 @@ lp_err lp_status_get(lp_replica *r, lp_status *status_out, lp_error *error) {
                  where.host, where.port);
     pthread_mutex_unlock(&r->mutex);
     status_out->disk_free_bytes = os_disk_free(r->path);
+    return err;
+}
+
+/* ---- doctor ---- */
+
+static lp_err check_and_repair(replica *core, bool repair, doctor *d, lp_error *error) {
+    d->r = core;
+    lp_err err = doctor_check(d, error);
+    if (err || d->checkup->findings == 0)
+        return err;
+    if (repair)
+        return doctor_repair(d, error);
+    return err_set(error, LP_CORRUPT, "%s",
+                   d->repairable == d->checkup->findings ? "the replica needs repair; " ADVICE_REPAIR
+                                                         : "the replica is damaged; " ADVICE_RESCUE);
+}
+
+lp_err lp_doctor(const char *path, bool repair, void (*each)(void *ctx, const lp_finding *finding), void *ctx,
+                 lp_checkup *checkup_out, lp_error *error) {
+    lp_checkup checkup = {0};
+    doctor d = {.each = each, .ctx = ctx, .checkup = &checkup};
+    replica_lock *lock = NULL;
+    replica *core = NULL;
+    lp_error why = {0};
+    lp_err err = image_exists(path) ? os_lock_open(path, LOCK_WAIT_MS, &lock, &why)
+                                    : err_set(&why, LP_NOT_FOUND, "there is no file %s; check the path", path);
+    if (!err)
+        err = replica_open(path, false, os_env(), lock, &core, &why);
+    if (err == LP_CORRUPT)
+        doctor_found(&d, "file", false, ADVICE_RESCUE, "the file cannot be opened: %s", why.message);
+    if (!err)
+        err = check_and_repair(core, repair, &d, &why);
+    replica_close(core);
+    os_lock_close(lock);
+    if (checkup_out)
+        *checkup_out = checkup;
+    return err ? err_set(error, err, "%s", why.message) : LP_OK;
+}
+
+static lp_err rescue_into(const char *path, replica *to, lp_rescued *rescued_out, lp_error *error) {
+    disk_image *from = NULL;
+    replica_lock *lock = NULL;
+    lp_err err = os_lock_open(path, LOCK_WAIT_MS, &lock, error);
+    if (!err)
+        err = lock->acquire(lock->ctx, error);
+    if (!err) {
+        err = image_open(path, &from, error);
+        if (!err)
+            err = rescue_run(from, to, rescued_out, error);
+        lock->release(lock->ctx);
+    }
+    image_close(from);
+    os_lock_close(lock);
+    return err;
+}
+
+lp_err lp_rescue(const char *path, const char *to, lp_rescued *rescued_out, lp_error *error) {
+    replica_lock *lock = NULL;
+    replica *core = NULL;
+    if (!image_exists(path))
+        return err_set(error, LP_NOT_FOUND, "there is no file %s; check the path", path);
+    if (image_exists(to))
+        return err_set(error, LP_EXISTS, "%s is there already; give another name", to);
+    lp_err err = os_lock_open(to, LOCK_WAIT_MS, &lock, error);
+    if (!err)
+        err = replica_open(to, true, os_env(), lock, &core, error);
+    if (!err)
+        err = rescue_into(path, core, rescued_out, error);
+    replica_close(core);
+    os_lock_close(lock);
     return err;
 }

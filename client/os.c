@@ -149,6 +149,8 @@ static bool is_held_elsewhere(int error) {
  * exponential back-off, 1 to 50 ms. A holder keeps the lock for one transaction, so the first few tries mostly do. */
 static lp_err lock_acquire(void *ctx, lp_error *error) {
     file_lock *lock = ctx;
+    if (lock->base.read_only)
+        return LP_OK;
     int64_t until_ms = os_steady_ms() + lock->wait_ms;
     for (int64_t pause_ms = 1; set_lock(lock->fd, true) != 0; pause_ms = pause_ms < 25 ? pause_ms * 2 : 50) {
         if (!is_held_elsewhere(errno))
@@ -164,7 +166,7 @@ static lp_err lock_acquire(void *ctx, lp_error *error) {
 
 static void lock_release(void *ctx) {
     file_lock *lock = ctx;
-    int rc = set_lock(lock->fd, false);
+    int rc = lock->base.read_only ? 0 : set_lock(lock->fd, false);
     assert(rc == 0);
     (void)rc;
 }
@@ -179,7 +181,8 @@ lp_err os_lock_open(const char *path, int32_t wait_ms, replica_lock **lock_out, 
     lock->wait_ms = wait_ms;
     lock->base = (replica_lock){.ctx = lock, .acquire = lock_acquire, .release = lock_release};
     lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (lock->fd < 0) {
+    lock->base.read_only = lock->fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM);
+    if (lock->fd < 0 && !lock->base.read_only) {
         err_set(error, LP_IO, "cannot open the lock file %s: %s", lock->path, strerror(errno));
         free(lock);
         return LP_IO;
@@ -192,7 +195,8 @@ void os_lock_close(replica_lock *base) {
     if (!base)
         return;
     file_lock *lock = base->ctx;
-    close(lock->fd);
+    if (lock->fd >= 0)
+        close(lock->fd);
     free(lock);
 }
 

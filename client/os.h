@@ -10,7 +10,8 @@
 const lp_env *os_env(void);
 
 /** A lock between processes on the file `path` + ".lock": flock-like, dies with the process, excludes threads of one process too.
- *  acquire waits up to `wait_ms`. Errors: LP_IO, LP_NOMEM. */
+ *  acquire waits up to `wait_ms`. Where nothing may be written (a read-only file
+ *  system, rights), the lock says `read_only` and locks nothing. Errors: LP_IO, LP_NOMEM. */
 lp_err os_lock_open(const char *path, int32_t wait_ms, replica_lock **lock_out, lp_error *error);
 void os_lock_close(replica_lock *lock);
 

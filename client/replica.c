@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/fields.h"
+#include "client/image.h"
 #include "client/search.h"
 #include "client/statements.h"
 #include "proto/crypto.h"
@@ -29,12 +30,13 @@ static lp_err translate(const replica *r, const char *what, lp_error *error) {
         return err_set(error, LP_BUSY, "cannot %s: another program is using the replica; try again", what);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return err_set(error, LP_CORRUPT, "cannot %s: %s is damaged; keep it, and join again with a new file", what,
+        return err_set(error, LP_CORRUPT, "cannot %s: %s is damaged; run leadpool doctor", what,
                        sqlite3_db_filename(r->db, "main"));
     case SQLITE_NOMEM:
         return err_plain(error, LP_NOMEM);
     case SQLITE_READONLY:
-        return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights", what);
+        return err_set(error, LP_IO, "cannot %s: the replica is read-only; check the file's rights and the file system",
+                       what);
     default:
         return err_set(error, LP_IO, "cannot %s: %s; check the disk and its free space", what,
                        r->db ? sqlite3_errmsg(r->db) : "no database");
@@ -132,8 +134,10 @@ static lp_err migrate(replica *r, bool create, lp_error *error) {
         return err_set(error, LP_VERSION, "the replica was made by a newer version of leadpool; update this one");
     if (version == SCHEMA_VERSION)
         return LP_OK;
-    if (!create)
-        return err_set(error, LP_NOT_FOUND, "the replica is empty; join with an invitation first");
+    /* A file that lost its content must not pass for one that never had any. */
+    if (!create || !empty)
+        return err_set(error, LP_CORRUPT, "%s; run leadpool doctor, or join with a new file",
+                       empty ? "the file is empty, and no replica any more" : "the replica's header is damaged");
     char stamp_sql[96];
     sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, SCHEMA_VERSION);
@@ -160,21 +164,66 @@ static int note_wal(void *ctx, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
-static lp_err open_database(replica *r, const char *path, bool create, lp_error *error) {
+/* On a read-only file system nobody writes, so that the file may be read without locks and shared memory. */
+static int open_immutable(replica *r, const char *path) {
+    buf uri = {0};
+    buf_append_span(&uri, SPAN_LITERAL("file:"));
+    for (const char *at = path; *at; at++)
+        if (strchr("%?#", *at)) {
+            char code[4];
+            sqlite3_snprintf(sizeof code, code, "%%%02x", *at);
+            buf_append(&uri, code, 3);
+        } else {
+            buf_append_byte(&uri, (uint8_t)*at);
+        }
+    buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    int rc = uri.failed ? SQLITE_NOMEM : sqlite3_open_v2((const char *)uri.data, &r->db, flags, NULL);
+    buf_fini(&uri);
+    return rc;
+}
+
+/* Read-only: as usual if the log can be read that way, else without it, if there is nothing in it. */
+static int open_read_only(replica *r, const char *path) {
+    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK || sqlite3_exec(r->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_OK ||
+        image_log_has_bytes(path))
+        return rc;
+    sqlite3_close_v2(r->db);
+    r->db = NULL;
+    return open_immutable(r, path);
+}
+
+static int open_file(replica *r, const char *path, bool create) {
+    r->read_only = r->lock && r->lock->read_only;
+    if (r->read_only)
+        return open_read_only(r, path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path, &r->db, flags, NULL) != SQLITE_OK) {
-        if (!create && (sqlite3_errcode(r->db) & 0xff) == SQLITE_CANTOPEN)
+    int rc = sqlite3_open_v2(path, &r->db, flags, NULL);
+    r->read_only = rc == SQLITE_OK && sqlite3_db_readonly(r->db, "main") == 1;
+    return rc;
+}
+
+static lp_err open_database(replica *r, const char *path, bool create, lp_error *error) {
+    if (image_cut_off(path))
+        return err_set(error, LP_CORRUPT, "%s has lost its content, but not its log; run leadpool doctor --rescue FILE",
+                       path);
+    if (open_file(r, path, create) != SQLITE_OK) {
+        bool missing = (sqlite3_errcode(r->db) & 0xff) == SQLITE_CANTOPEN && !image_exists(path);
+        if (!create && missing)
             return err_set(error, LP_NOT_FOUND, "there is no replica at %s; join with an invitation first", path);
         return replica_sql_error(r, "open the replica", error);
     }
     sqlite3_busy_timeout(r->db, BUSY_MS);
     sqlite3_extended_result_codes(r->db, 1);
     sqlite3_wal_hook(r->db, note_wal, r);
-    lp_err err =
-        run_sql(r,
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
-                "open the replica", error);
+    lp_err err = run_sql(
+        r,
+        r->read_only
+            ? "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000"
+            : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+              "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
+        "open the replica", error);
     return err ? err : search_register(r->db, error);
 }
 
@@ -339,6 +388,9 @@ static void leave(replica *r) {
 }
 
 lp_err replica_begin(replica *r, lp_error *error) {
+    if (r->read_only)
+        return err_set(error, LP_IO,
+                       "cannot save: the replica is read-only; check the file's rights and the file system");
     lp_err err = r->lock ? r->lock->acquire(r->lock->ctx, error) : LP_OK;
     if (err)
         return err;
@@ -402,6 +454,8 @@ static void scrub(replica *r) {
 }
 
 void replica_checkpoint(replica *r, bool busy) {
+    if (r->read_only)
+        return;
     int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
     if (r->scrub)
         scrub(r);

@@ -42,6 +42,7 @@ typedef struct replica_lock {
     void *ctx;
     lp_err (*acquire)(void *ctx, lp_error *error); /**< waits a bounded time, then LP_BUSY */
     void (*release)(void *ctx);
+    bool read_only; /**< nothing can be locked there, because nobody may write: a read-only file system, or rights */
 } replica_lock;
 
 /** When a transaction happens: what the clocks show, and the estimate of server time. */
@@ -70,6 +71,7 @@ typedef struct replica {
     lp_id pool;
     lp_id person;
     digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
+    bool read_only;    /**< nothing can be written: reading works, every write fails with LP_IO */
     bool writing;      /**< a write transaction is open */
     lp_err failed;     /**< why it can only be rolled back */
     int wal_pages;     /**< size of the WAL after the last commit */

@@ -95,21 +95,20 @@ static span column_span(sqlite3_stmt *statement, int column) {
     return span_of(data, (size_t)sqlite3_column_bytes(statement, column));
 }
 
-/* The texts of the record `load` stands on; both empty if it has nothing to find. */
-static lp_err collect_texts(indexer *x, lp_error *error) {
-    uint32_t kind = (uint32_t)sqlite3_column_int64(x->load, 0);
+lp_err search_texts(sqlite3_stmt *row, buf *names, buf *other, lp_error *error) {
+    uint32_t kind = (uint32_t)sqlite3_column_int64(row, 0);
     lp_id id;
-    if (!match_indexes(kind) || sqlite3_column_int(x->load, 1) || !id_from_span(column_span(x->load, 2), &id))
+    if (!match_indexes(kind) || sqlite3_column_int(row, 1) || !id_from_span(column_span(row, 2), &id))
         return LP_OK;
     record rec;
     record_init(&rec, kind, &id);
-    lp_err code = record_unpack(&rec, column_span(x->load, 3), column_span(x->load, 4), error);
+    lp_err code = record_unpack(&rec, column_span(row, 3), column_span(row, 4), error);
     if (code == LP_OK)
-        match_texts(&rec, &x->names, &x->other);
+        match_texts(&rec, names, other);
     record_fini(&rec);
-    if (code == LP_OK && (x->names.failed || x->other.failed))
+    if (code == LP_OK && (names->failed || other->failed))
         code = err_plain(error, LP_NOMEM);
-    /* A damaged record is verify's affair; it must not keep all others from being found. */
+    /* A damaged record is doctor's affair; it must not keep all others from being found. */
     return code == LP_CORRUPT ? LP_OK : code;
 }
 
@@ -133,7 +132,7 @@ static lp_err index_record(indexer *x, int64_t rid, lp_error *error) {
     if (step != SQLITE_ROW && step != SQLITE_DONE)
         return replica_sql_error(x->r, "bring the search index up to date", error);
     x->gone |= step == SQLITE_DONE;
-    lp_err code = step == SQLITE_ROW ? collect_texts(x, error) : LP_OK;
+    lp_err code = step == SQLITE_ROW ? search_texts(x->load, &x->names, &x->other, error) : LP_OK;
     sqlite3_reset(x->load);
     if (code != LP_OK)
         return code;
@@ -196,7 +195,7 @@ lp_err search_catch_up(replica *r, uint32_t max_records, bool *done_out, lp_erro
     /* Asked first without the lock: with nothing to do, a search must not wait for another process's write. */
     lp_err code = is_waiting(r, &waiting, error);
     *done_out = code == LP_OK && !waiting;
-    if (code != LP_OK || !waiting)
+    if (code != LP_OK || !waiting || r->read_only)
         return code;
     if ((code = replica_begin(r, error)) != LP_OK)
         return code;

@@ -29,4 +29,14 @@ lp_err search_forget(replica *r, int64_t rid, lp_error *error);
  *  not per record. */
 lp_err search_scrub(replica *r, lp_error *error);
 
+/** The texts of the record that `row` stands on (kind, deleted, id, body, stamps), appended; nothing if it has nothing to find. */
+lp_err search_texts(sqlite3_stmt *row, buf *names, buf *other, lp_error *error);
+
+/* search_check.c */
+
+/** Holds the whole index against the records: *sound_out. Errors: LP_NOMEM, LP_IO; damage is none. */
+lp_err search_check(replica *r, bool *sound_out, lp_error *error);
+/** Throws the index away, in the caller's transaction: searches make it anew. */
+lp_err search_remake(replica *r, lp_error *error);
+
 #endif

@@ -55,7 +55,7 @@ static void prepare(world *w, uint32_t who) {
     d->disk.disk = vfs_disk_new(d->path, w->options.seed + who + 1);
     snprintf(d->path, sizeof d->path, "/ram/%u/device%u/replica", w->options.ram, who);
     d->env = (lp_env){d, wall_ms, boot_ms, random_bytes, boot_id};
-    d->lock = (replica_lock){d, acquire, release};
+    d->lock = (replica_lock){.ctx = d, .acquire = acquire, .release = release};
     d->random = prop_seeded(prop_u64(&w->random));
     d->boot_at_ms = w->now_ms;
 }

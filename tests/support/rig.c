@@ -33,14 +33,14 @@ static void boot_id(void *ctx, uint8_t id_out[16]) {
 
 /* ---- life ---- */
 
-static void join(rig *r) {
+void rig_join(rig *r, uint32_t device) {
     static const uint8_t token[16] = {1};
     buf request = {0}, answer = {0}, seed = {0};
     lp_id pool_id = prop_id(&r->random), person = prop_id(&r->random);
     assert_int_equal(client_join_request(r->replica, token, "rig", &request, NULL), LP_OK);
     message joined = {.number = MSG_JOINED,
                       .version = 1,
-                      .device = RIG_DEVICE,
+                      .device = device,
                       .pool = id_span(&pool_id),
                       .pool_name = SPAN_LITERAL("Messe"),
                       .staff = id_span(&person),
@@ -67,7 +67,7 @@ void rig_open(rig *r, bool joined) {
     assert_int_equal(replica_open(r->path, true, &r->env, NULL, &r->replica, &error), LP_OK);
     sqlite3_exec(r->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     if (joined)
-        join(r);
+        rig_join(r, RIG_DEVICE);
     assert_int_equal(client_session_new(r->replica, &r->session, &error), LP_OK);
 }
 

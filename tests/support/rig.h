@@ -39,6 +39,8 @@ typedef struct rig {
 
 /** An empty replica; `joined`: with an identity, of device RIG_DEVICE. */
 void rig_open(rig *r, bool joined);
+/** Gives a replica that has none an identity, as a server's answer does. */
+void rig_join(rig *r, uint32_t device);
 void rig_close(rig *r);
 /** Closes and opens the file, as a restart does. The session is new too. */
 void rig_reopen(rig *r);

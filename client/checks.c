@@ -1,0 +1,36 @@
+/* checks.c - see checks.h. */
+#include "client/checks.h"
+
+#include "proto/change.h"
+#include "proto/wire.h"
+
+/* Readers trust bytes that were scanned; a body is the inside of an array. */
+static bool scans(span body, uint32_t elements) {
+    buf whole = {0};
+    wire_put_array(&whole, elements);
+    buf_append_span(&whole, body);
+    bool ok = !whole.failed && wire_scan(buf_span(&whole), NULL) == LP_OK;
+    buf_fini(&whole);
+    return ok;
+}
+
+bool check_entry(span body, int64_t count) {
+    if (count <= 0 || count > INT32_MAX || !scans(body, (uint32_t)count * 2))
+        return false;
+    wire_reader from = wire_open(body);
+    reg change;
+    while (from.at < from.end && change_unpack(&from, &change))
+        count--;
+    return wire_done(&from) && count == 0;
+}
+
+bool check_record(record *rec, span body, span stamps) {
+    if (record_unpack(rec, body, stamps, NULL) != LP_OK || !scans(body, rec->count * 2))
+        return false;
+    for (uint32_t i = 1; i < rec->count; i++) {
+        const reg *a = &rec->regs[i - 1], *b = &rec->regs[i];
+        if (a->field > b->field || (a->field == b->field && span_compare(a->key, b->key) >= 0))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,12 @@
+/* checks.h - does what is stored read as what it should be? Pure; for bytes that may be damaged in any way. Thread: any. */
+#ifndef CLIENT_CHECKS_H
+#define CLIENT_CHECKS_H
+
+#include "proto/record.h"
+
+/** An outbox entry's body holds exactly `count` changes. */
+bool check_entry(span body, int64_t count);
+/** The packed form reads, its registers are in order, and its values are msgpack. `rec` borrows the bytes. */
+bool check_record(record *rec, span body, span stamps);
+
+#endif
