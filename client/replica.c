@@ -134,10 +134,11 @@ static lp_err migrate(replica *r, bool create, lp_error *error) {
         return err_set(error, LP_VERSION, "the replica was made by a newer version of leadpool; update this one");
     if (version == SCHEMA_VERSION)
         return LP_OK;
-    /* A file that lost its content must not pass for one that never had any. */
-    if (!create || !empty)
-        return err_set(error, LP_CORRUPT, "%s; run leadpool doctor, or join with a new file",
-                       empty ? "the file is empty, and no replica any more" : "the replica's header is damaged");
+    if (!empty)
+        return err_set(error, LP_CORRUPT, "the replica's header is damaged; run leadpool doctor");
+    /* A joining that was cut short leaves the same: nothing is in it either way. */
+    if (!create)
+        return err_set(error, LP_NOT_FOUND, "the file is empty; join with an invitation");
     char stamp_sql[96];
     sqlite3_snprintf(sizeof stamp_sql, stamp_sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, SCHEMA_VERSION);

@@ -13,7 +13,8 @@ int admin_main(int argc, char **argv);
 
 /** What the command line said. Texts are borrowed from argv. */
 typedef struct admin_args {
-    const char *data, *name, *staff, *role, *address, *to, *from, *config_path, *lead, *accept, *reject, *device, *days;
+    const char *data, *name, *staff, *role, *address, *to, *from, *config_path, *lead, *accept, *reject, *device, *days,
+        *file;
     bool json, help;
     char *const *argv; /**< everything after the command, for `serve` to find config flags in */
     int argc;

@@ -16,7 +16,7 @@ static const struct text_flag {
     {"config", offsetof(admin_args, config_path)}, {"lead", offsetof(admin_args, lead)},
     {"accept", offsetof(admin_args, accept)},      {"reject", offsetof(admin_args, reject)},
     {"device", offsetof(admin_args, device)},      {"days", offsetof(admin_args, days)},
-    {"from", offsetof(admin_args, from)},
+    {"from", offsetof(admin_args, from)},          {"file", offsetof(admin_args, file)},
 };
 
 static bool in_list(const char *list, const char *word) {

@@ -11,6 +11,7 @@
 #include "server/control_arguments.h"
 #include "server/net/control_socket.h"
 #include "server/os.h"
+#include "server/verify.h"
 
 #define RETRIES 20 /* a server that is just starting or stopping has the store but no socket */
 #define RETRY_MS 200
@@ -107,8 +108,23 @@ lp_err admin_status(const admin_args *args, lp_error *error) {
     return admin_ask_and_print(args, "status", NULL, 0, error);
 }
 
+static lp_err verify_backup(const admin_args *args, lp_error *error) {
+    store_counts counts;
+    buf result = {0};
+    lp_err err = verify_file(args->file, admin_progress, "leadpoold: verifying", &counts, error);
+    admin_progress_end();
+    if (err == LP_OK) {
+        verify_report(&counts, &result);
+        admin_print_result(buf_span(&result), args->json);
+    }
+    buf_fini(&result);
+    return err;
+}
+
 lp_err admin_verify(const admin_args *args, lp_error *error) {
-    return admin_ask_and_print(args, "verify", NULL, 0, error);
+    if ((args->file != NULL) == (args->data != NULL))
+        return err_set(error, LP_INVALID, "verify needs either --data DIR or --file BACKUP");
+    return args->file ? verify_backup(args, error) : admin_ask_and_print(args, "verify", NULL, 0, error);
 }
 
 /* The server may have another working directory. */

@@ -12,7 +12,7 @@
 #include "server/operations.h"
 #include "server/epochs.h"
 #include "server/store/files.h"
-#include "server/store/sqlite_file.h"
+#include "server/verify.h"
 
 #define BUSY_RETRY_MS 1000
 
@@ -118,21 +118,10 @@ static lp_err do_invite(request *r, buf *out, lp_error *error) {
 
 /* A backup is one when it was read back, all of it. */
 static lp_err verify_copy(request *r, const char *path, uint64_t *seq_out, lp_error *error) {
-    store_reader *reader;
     store_counts counts;
-    lp_err err = sqlite_file_read(path, &reader, error);
-    if (err != LP_OK)
-        return err;
-    err = reader->ops->snapshot(reader, error);
-    if (err == LP_OK)
-        err = reader->ops->verify(reader, r->progress, r->ctx, error);
-    if (err == LP_OK)
-        err = control_verify_digest(r->control->pool, reader, error);
-    if (err == LP_OK)
-        err = reader->ops->counts(reader, &counts, error);
+    lp_err err = verify_file(path, r->progress, r->ctx, &counts, error);
     if (err == LP_OK)
         *seq_out = counts.last_seq;
-    reader->ops->reader_close(reader);
     return err;
 }
 
@@ -181,19 +170,13 @@ static lp_err do_backup(request *r, buf *out, lp_error *error) {
 }
 
 static lp_err read_verify(request *r, store_reader *reader, buf *out, lp_error *error) {
-    lp_err err = reader->ops->verify(reader, r->progress, r->ctx, error);
-    if (err == LP_OK)
-        err = control_verify_digest(r->control->pool, reader, error);
+    lp_err err = verify_all(r->control->pool, reader, r->progress, r->ctx, error);
     store_counts counts;
     if (err == LP_OK)
         err = reader->ops->counts(reader, &counts, error);
     if (err != LP_OK)
         return err;
-    wire_put_map(out, 3);
-    wire_put_text(out, SPAN_LITERAL("verified"));
-    wire_put_bool(out, true);
-    put_number(out, "records", counts.records);
-    put_number(out, "seq", counts.last_seq);
+    verify_report(&counts, out);
     return LP_OK;
 }
 

@@ -8,11 +8,11 @@
 
 #include "proto/err.h"
 #include "server/backups.h"
-#include "server/control_verbs.h"
 #include "server/epochs.h"
 #include "server/operations.h"
 #include "server/store/files.h"
 #include "server/store/sqlite_file.h"
+#include "server/verify.h"
 
 typedef struct restoring {
     const lp_env *env;
@@ -88,9 +88,7 @@ static lp_err check_copy(restoring *r, store *s, const pool *p, store_progress_f
         return err;
     err = reader->ops->snapshot(reader, error);
     if (!err)
-        err = reader->ops->verify(reader, progress, ctx, error);
-    if (!err)
-        err = control_verify_digest(p, reader, error);
+        err = verify_all(p, reader, progress, ctx, error);
     if (!err)
         err = reader->ops->counts(reader, &counts, error);
     reader->ops->reader_close(reader);

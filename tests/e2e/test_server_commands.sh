@@ -108,6 +108,17 @@ case $(json invitation) in leadpool://127.0.0.1:"$port"/*) ;; *) fail "the invit
 expect 1 leadpoold backup --data "$dir/pool" --to "$dir/copy.db" --json
 [ "$(json error)" = EXISTS ] || fail "a backup must not replace a file"
 expect 0 leadpoold verify --data "$dir/pool" --json
+[ "$(json verified)" = True ] || fail "a served pool is not verified"
+expect 0 leadpoold verify --file "$dir/copy.db" --json
+[ "$(json verified)" = True ] || fail "a backup is not verified"
+cp "$dir/copy.db" "$dir/hurt.db"
+dd if=/dev/zero of="$dir/hurt.db" bs=4096 seek=3 count=2 conv=notrunc 2>/dev/null
+expect 1 leadpoold verify --file "$dir/hurt.db" --json
+[ "$(json error)" = CORRUPT ] || fail "damage of a backup is not found"
+expect 1 leadpoold verify --file "$dir/none.db" --json
+[ "$(json error)" = NOT_FOUND ] || fail "a backup that is not there"
+expect 2 leadpoold verify
+expect 2 leadpoold verify --file "$dir/copy.db" --data "$dir/pool"
 expect 1 leadpoold serve --data "$dir/pool" --listen 127.0.0.1:0
 [ "$(wc -l <"$dir/err")" -eq 1 ] || fail "two servers on one pool: not one line but $(cat "$dir/err")"
 kill -HUP "$server"

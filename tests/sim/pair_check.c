@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/record.h"
+#include "server/verify.h"
 #include "tests/sim/pair.h"
 
 #define SETTLE_ROUNDS 12
@@ -203,6 +204,6 @@ void pair_settle(pair *p) {
     pair_audit(p, 0);
     pair_audit(p, 1);
     pair_expect(p, !p->reader->ops->snapshot(p->reader, &error), "snapshot: %s", error.message);
-    pair_expect(p, !p->reader->ops->verify(p->reader, NULL, NULL, &error), "verify: %s", error.message);
+    pair_expect(p, !verify_all(&p->pool, p->reader, NULL, NULL, &error), "verify: %s", error.message);
     p->reader->ops->snapshot_end(p->reader);
 }

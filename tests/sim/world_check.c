@@ -14,6 +14,7 @@
 
 #include "client/kept.h"
 #include "proto/change.h"
+#include "server/verify.h"
 #include "tests/sim/world.h"
 
 /* ---- I2: rows ---- */
@@ -232,6 +233,6 @@ void world_check(world *w) {
     world_check_conflicts(w);
     world_check_erased(w);
     lp_error error = {.message = ""};
-    world_expect(w, !w->reader->ops->verify(w->reader, NULL, NULL, &error), "the store: %s", error.message);
+    world_expect(w, !verify_all(&w->pool, w->reader, NULL, NULL, &error), "the store: %s", error.message);
     w->reader->ops->snapshot_end(w->reader);
 }

@@ -341,14 +341,12 @@ static void a_rescue_without_identity_joins_and_sends_as_its_own(void **state) {
 
 /* ---- never empty (F13, F16) ---- */
 
-static void a_file_that_lost_its_content_is_not_an_empty_one(void **state) {
+static void a_file_that_lost_its_version_is_not_an_empty_one(void **state) {
     patient p;
     lp_replica *r;
     lp_error error;
     (void)state;
     admit(&p);
-    write_file(p.path, (bytes){p.bytes.data, 0});
-    assert_int_equal(lp_open(p.path, &r, &error), LP_CORRUPT);
     memset(p.bytes.data + 60, 0, 4); /* user_version */
     write_file(p.path, p.bytes);
     assert_int_equal(lp_open(p.path, &r, &error), LP_CORRUPT);
@@ -458,7 +456,7 @@ int main(void) {
         cmocka_unit_test(every_entry_outside_a_lost_page_is_rescued),
         cmocka_unit_test(a_file_without_its_beginning_is_rescued_without_an_identity_at_worst),
         cmocka_unit_test(a_rescue_without_identity_joins_and_sends_as_its_own),
-        cmocka_unit_test(a_file_that_lost_its_content_is_not_an_empty_one),
+        cmocka_unit_test(a_file_that_lost_its_version_is_not_an_empty_one),
         cmocka_unit_test(a_log_outlives_its_file),
         cmocka_unit_test(a_flipped_bit_is_found_or_harmless_and_the_outbox_is_rescued),
     };
