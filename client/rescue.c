@@ -17,7 +17,7 @@
 #include "proto/wire.h"
 
 /* Tables that are taken over row by row, if this version has them. */
-static const char *const tables[] = {"outbox", "refused", "reoffer", "boot", "contact"};
+static const char *const tables[] = {"outbox", "refused", "kept", "boot", "contact"};
 #define TABLE_COUNT (sizeof tables / sizeof *tables)
 #define OUTBOX 0
 
