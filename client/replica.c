@@ -458,6 +458,8 @@ void replica_checkpoint(replica *r, bool busy) {
     if (r->read_only)
         return;
     int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
+    if (r->scrub || r->wal_pages >= due)
+        statements_rest(r); /* a row that was looked at last keeps a snapshot, which holds back the log */
     if (r->scrub)
         scrub(r);
     if (r->wal_pages < due || (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK))

@@ -28,6 +28,11 @@ lp_err statements_open(replica *r, lp_error *error) {
     return statement(r, STATEMENT_ROLLBACK, error) ? LP_OK : LP_IO;
 }
 
+void statements_rest(replica *r) {
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_reset(r->statements->list[i]);
+}
+
 void statements_close(replica *r) {
     if (!r->statements)
         return;

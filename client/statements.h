@@ -105,6 +105,8 @@ typedef enum statement_name {
 
 /** Makes the cache of a replica whose `db` is open. Errors: LP_NOMEM. */
 lp_err statements_open(replica *r, lp_error *error);
+/** Ends what reads: rows that were handed out are gone. */
+void statements_rest(replica *r);
 void statements_close(replica *r);
 
 /** The statement, reset and with its old bindings, or NULL after filling `error`: also if something in the open write transaction has

@@ -90,6 +90,7 @@ void world_disarm(world *w, world_disk *d) {
         }
         uint64_t used = ran - *at + 1;
         world_count(w, FAULT_DISK_EIO);
+        world_note(w, "a disk gives errors, operation %d", op);
         d->hurt = true;
         *at = used < *count;
         *count = used < *count ? *count - used : 0;

@@ -132,8 +132,9 @@ void world_check_erased(world *w) {
                      "change %u of device %u was erased and is in the store's files (I8)", i, t->device);
         for (uint32_t j = 0; j < w->options.devices; j++) {
             vfs_disk *disk = w->devices[j].disk.disk;
-            world_expect(w, w->devices[j].revoked || (!occurs(disk, "replica", t) && !occurs(disk, "replica-wal", t)),
-                         "change %u of device %u was erased and is on the disk of device %u (I8)", i, t->device, j);
+            const char *where = occurs(disk, "replica", t) ? "replica" : "replica-wal";
+            world_expect(w, w->devices[j].revoked || !occurs(disk, where, t),
+                         "change %u of device %u was erased and is on the disk of device %u, in %s (I8)", i, t->device, j, where);
         }
     }
 }
