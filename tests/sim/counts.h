@@ -33,6 +33,10 @@
     F(TEAR, "disk-tears")                                                                                              \
     F(ERASED, "lead-erased")                                                                                           \
     F(REVOKED, "device-revoked")                                                                                       \
+    F(ROLLED_BACK, "device-set-back")                                                                                  \
+    F(CLONED, "device-cloned")                                                                                         \
+    F(RESTORED, "server-restored")                                                                                     \
+    F(SET_BACK, "server-set-back")                                                                                     \
     F(SERVER_KILLED, "server-killed")                                                                                  \
     F(SERVER_POWER, "server-power-cut")
 

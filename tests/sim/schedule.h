@@ -17,7 +17,8 @@ typedef enum trouble {
     TROUBLE_DISKS = 32,
     TROUBLE_VERSIONS = 64,
     TROUBLE_OFFICE = 128,
-    TROUBLE_ALL = 255
+    TROUBLE_COPIES = 256,
+    TROUBLE_ALL = 511
 } trouble;
 
 /** A kind of turn: what people do, and each fault. */

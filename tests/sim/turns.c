@@ -153,6 +153,68 @@ static void device_power(world *w, uint32_t who) {
     world_device_power_cut(&w->devices[who]);
 }
 
+/* ---- copies ---- */
+
+/* What a phone's backup keeps: one per device. */
+static void copy_device(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    vfs_image_free(d->copy);
+    d->copy = world_device_copy(w, who);
+    d->copied_at = w->typed_count;
+}
+
+/* What was saved after the copy and is not in the pool yet is gone with the file; all else is not. */
+static void roll_back(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    if (!d->copy || d->revoked)
+        return;
+    world_count(w, FAULT_ROLLED_BACK);
+    world_forgive(w, who, d->copied_at);
+    world_device_roll_back(w, who, d->copy);
+}
+
+static void clone(world *w, uint32_t who) {
+    if (w->options.devices >= 4 || w->devices[who].revoked)
+        return;
+    vfs_image *copy = world_device_copy(w, who);
+    if (world_device_clone(w, copy))
+        world_count(w, FAULT_CLONED);
+    vfs_image_free(copy);
+}
+
+static const char *backup_name(char name_out[16], uint32_t number) {
+    snprintf(name_out, 16, "pool%u", number);
+    return name_out;
+}
+
+#define BACKUPS_MAX 3
+
+static void back_up(world *w, uint32_t who) {
+    char name[16];
+    (void)who;
+    if (w->options.engine == &store_sqlite_ops && w->backups < BACKUPS_MAX)
+        world_server_backup(w, backup_name(name, w->backups++));
+}
+
+static void restore_pool(world *w, uint32_t who) {
+    char name[16];
+    (void)who;
+    if (!w->backups || w->restores >= BACKUPS_MAX)
+        return;
+    w->restores++;
+    backup_name(name, (uint32_t)prop_below(&w->random, w->backups));
+    bool told = prop_chance(&w->random, 70);
+    world_count(w, told ? FAULT_RESTORED : FAULT_SET_BACK);
+    if (told)
+        world_server_restore(w, name);
+    else
+        world_server_set_back(w, name);
+    /* Two faults at once: what a device set back has forgotten, and the pool has too, nobody can offer again. */
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        if (w->devices[i].rolled_back)
+            world_forgive(w, i, 0);
+}
+
 /* ---- server ---- */
 
 static void kill_server(world *w, uint32_t who) {
@@ -286,6 +348,11 @@ const turn_info turns[] = {
     {"the clock is set", 2, TROUBLE_CLOCKS, set_clock},
     {"the clock is absurd", 1, TROUBLE_CLOCKS, set_absurd_clock},
     {"the device's disk", 4, TROUBLE_DISKS, device_disk},
+    {"the phone is backed up", 2, TROUBLE_COPIES, copy_device},
+    {"the phone is set back", 0, TROUBLE_COPIES, roll_back},
+    {"the phone is cloned", 0, TROUBLE_COPIES, clone},
+    {"the pool is backed up", 2, TROUBLE_COPIES, back_up},
+    {"the pool is restored", 0, TROUBLE_COPIES, restore_pool},
     {"the server is killed", 2, TROUBLE_SERVER, kill_server},
     {"the server loses power", 2, TROUBLE_SERVER, server_power},
     {"the server's disk", 3, TROUBLE_SERVER | TROUBLE_DISKS, server_disk},

@@ -142,7 +142,7 @@ world *world_new(const world_options *options) {
     w->disk.disk = vfs_disk_new(w->path, options->seed);
     char backups[64];
     snprintf(backups, sizeof backups, "/ram/%u/backups", options->ram);
-    w->backups = vfs_disk_new(backups, options->seed);
+    w->copies = vfs_disk_new(backups, options->seed);
     world_ledger_open(w);
     world_server_open(w, true);
     uint32_t people = options->people ? options->people : options->devices;
@@ -171,10 +171,12 @@ void world_free(world *w) {
         w->parcels = p->next;
         world_parcel_free(p);
     }
-    for (uint32_t i = 0; i < w->options.devices; i++)
+    for (uint32_t i = 0; i < w->options.devices; i++) {
+        vfs_image_free(w->devices[i].copy);
         vfs_disk_free(w->devices[i].disk.disk);
+    }
     vfs_disk_free(w->disk.disk);
-    vfs_disk_free(w->backups);
+    vfs_disk_free(w->copies);
     counts_use(NULL);
     if (--worlds == 0)
         vfs_remove();

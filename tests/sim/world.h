@@ -107,10 +107,11 @@ typedef struct world_typed {
     char key[16];
     uint8_t value[64];
     size_t value_size;
-    stamp stamp;     /**< as of the last look; a clock correction moves it */
-    bool superseded; /**< its author wrote the register again */
-    bool may_refuse; /**< the server is expected to refuse it */
-    bool watched;    /**< I3: still to be seen on the author's device, unless something greater is */
+    stamp stamp;      /**< as of the last look; a clock correction moves it */
+    bool superseded;  /**< its author wrote the register again */
+    bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
+    bool may_refuse;  /**< the server is expected to refuse it */
+    bool watched;     /**< I3: still to be seen on the author's device, unless something greater is */
 } world_typed;
 
 /** A disk of vfs.h, and what is going to happen to it. */
@@ -128,6 +129,8 @@ typedef struct world_device {
     world_disk disk;
     int64_t asleep_ms; /**< suspended until then, world time */
     bool revoked;
+    vfs_image *copy;    /**< the schedule's: a backup of the phone; NULL: none */
+    uint32_t copied_at; /**< how many changes had been typed by then */
     lp_env env;
     replica_lock lock;
     prop random;
@@ -170,7 +173,10 @@ struct world {
     lp_env env;    /**< the server's */
     char path[64]; /**< of the store */
     world_disk disk;
-    vfs_disk *backups;
+    vfs_disk *copies;        /**< of the pool */
+    uint32_t revoked_author; /**< 0: nobody is */
+    bool copied; /**< a device was cloned or set back: what it had not sent may come twice, under two stamps */
+    uint32_t backups, restores; /**< the schedule's */
     store *store;
     pool pool;
     committer *committer;
@@ -323,6 +329,8 @@ void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field
 const char *world_text(world *w, uint32_t who, uint32_t record, const char *field, char text_out[256]);
 /** True if a device has the record. */
 bool world_holds(const world *w, uint32_t who, uint32_t record);
+/** The file of a device is replaced: what it saved from ledger entry `from` on need not come any more, unless it has come already. */
+void world_forgive(world *w, uint32_t who, uint32_t from);
 /** I3, for the watched changes of a device. */
 void world_look(world *w, uint32_t who);
 /** A clock correction arrived: what is watched has new stamps. */

@@ -154,6 +154,7 @@ void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy) {
     hang_up(d);
     vfs_restore(d->disk.disk, copy);
     d->rolled_back = true;
+    w->copied = true;
     for (uint32_t i = 0; i < w->typed_count; i++)
         w->typed[i].watched &= w->typed[i].device != who;
     world_device_open(w, who, false);
@@ -167,6 +168,7 @@ bool world_device_clone(world *w, const vfs_image *copy) {
     prepare(w, who);
     vfs_restore(w->devices[who].disk.disk, copy);
     w->devices[who].rolled_back = true;
+    w->copied = true;
     world_device_open(w, who, false);
     w->options.devices++;
     return true;

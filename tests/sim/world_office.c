@@ -48,9 +48,12 @@ void world_erase(world *w, uint32_t index) {
 
 void world_revoke(world *w, uint32_t who) {
     char number[16];
-    snprintf(number, sizeof number, "%u", w->devices[who].replica->clock.author);
+    w->revoked_author = w->devices[who].replica->clock.author;
+    snprintf(number, sizeof number, "%u", w->revoked_author);
     world_expect(w, world_operate(w, "revoke", "device", number), "device %u cannot be revoked", who);
-    w->devices[who].revoked = true;
+    /* A copy that still goes by the same number is revoked with it. */
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        w->devices[i].revoked |= w->devices[i].replica->clock.author == w->revoked_author;
     world_count(w, FAULT_REVOKED);
 }
 
@@ -134,7 +137,8 @@ void world_check_erased(world *w) {
             vfs_disk *disk = w->devices[j].disk.disk;
             const char *where = occurs(disk, "replica", t) ? "replica" : "replica-wal";
             world_expect(w, w->devices[j].revoked || !occurs(disk, where, t),
-                         "change %u of device %u was erased and is on the disk of device %u, in %s (I8)", i, t->device, j, where);
+                         "change %u of device %u was erased and is on the disk of device %u, in %s (I8)", i, t->device,
+                         j, where);
         }
     }
 }
