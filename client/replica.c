@@ -218,6 +218,9 @@ static lp_err open_database(replica *r, const char *path, bool create, lp_error 
     sqlite3_busy_timeout(r->db, BUSY_MS);
     sqlite3_extended_result_codes(r->db, 1);
     sqlite3_wal_hook(r->db, note_wal, r);
+    /* A full disk has no room for the shared memory that even a reader needs: what was there once stays (see replica_close). */
+    int stays = 1;
+    sqlite3_file_control(r->db, "main", SQLITE_FCNTL_PERSIST_WAL, &stays);
     lp_err err = run_sql(
         r,
         r->read_only
@@ -268,6 +271,9 @@ void replica_close(replica *r) {
     crypto_sealer_free(r->sealer);
     /* Closing the last connection checkpoints by itself: that is a checkpoint like any other and wants the lock. */
     bool locked = r->lock && r->lock->acquire(r->lock->ctx, NULL) == LP_OK;
+    /* The log stays as an empty file: one with pages in it would be taken for that of an older copy put in this file's place. */
+    if (!r->read_only)
+        sqlite3_exec(r->db, "PRAGMA journal_size_limit=0", NULL, NULL, NULL);
     sqlite3_close_v2(r->db);
     if (locked)
         r->lock->release(r->lock->ctx);

@@ -20,6 +20,7 @@ class Embedded:
         self.lp.lp_close.restype = self.lp.lp_rollback.restype = None
         for name in ("lp_close", "lp_rollback"):
             getattr(self.lp, name).argtypes = [ctypes.c_void_p]
+        self.lp.lp_sync_start.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self.lp.lp_commit.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self.lp.lp_sync.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
         self.replica = ctypes.c_void_p()
@@ -46,6 +47,11 @@ class Embedded:
         error = Error()
         code = self.lp.lp_sync(self.replica, timeout_ms, None, ctypes.byref(error))
         return code, error.message.decode() if code else ""
+
+    def start(self):
+        """Keeps in sync on a thread of the library's own."""
+        error = Error()
+        return self.lp.lp_sync_start(self.replica, ctypes.byref(error))
 
     def close(self):
         self.lp.lp_close(self.replica)

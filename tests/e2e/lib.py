@@ -77,12 +77,12 @@ def run(*args, status=0, env=None, stdin="", preexec=None):
 class Process:
     """A program that stays. Its lines are read as they come, so that one can wait for one of them."""
 
-    def __init__(self, *args, lines="stderr", preexec=None):
+    def __init__(self, *args, lines="stderr", preexec=None, env=None):
         self.args = args
         self.child = subprocess.Popen([str(a) for a in args], stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace",
                                       stdout=subprocess.PIPE if lines == "stdout" else subprocess.DEVNULL,
                                       stderr=subprocess.PIPE if lines == "stderr" else subprocess.DEVNULL,
-                                      env=environment(), preexec_fn=preexec)
+                                      env=environment(env), preexec_fn=preexec)
         self.lines = []  # (time of arrival, text)
         self.news = threading.Condition()
         self.ended = False
@@ -141,8 +141,8 @@ class Server:
     def command(self, verb, *args, **kw):
         return run(BIN / "leadpoold", verb, "--data", self.data, *args, **kw)
 
-    def start(self, *args, preexec=None):
-        self.process = Process(BIN / "leadpoold", "serve", "--data", self.data, "--listen", self.address, *args, preexec=preexec)
+    def start(self, *args, **kw):
+        self.process = Process(BIN / "leadpoold", "serve", "--data", self.data, "--listen", self.address, *args, **kw)
         _, line = self.process.await_line(lambda text: "listening" in text)
         self.address = re.search(r"127\.0\.0\.1:\d+", line).group()
         return self

@@ -83,6 +83,7 @@ class Proxy:
         self.until = time.monotonic() + bound_s
         self.connections = []
         self.refuse = False   # nobody listens, so to speak: new connections are reset
+        self.refused_at = []  # when
         self.timers = []      # heap of (due, number, function)
         self.number = 0
         self.lock = threading.Lock()
@@ -146,6 +147,8 @@ class Proxy:
             device, _ = self.listener.accept()
         except OSError:
             return
+        if self.refuse:
+            self.refused_at.append(time.monotonic())
         if self.refuse or len(self.connections) >= CONNECTIONS_MAX:
             self.hang_up(device, True)
             return

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """test_network.py - what networks do to a session, by real processes and a proxy between them (proxy.py).
 
-Covers F47, F50, F52, F53, F56, F57, F59, F60. LEADPOOL_SEED repeats a run; LEADPOOL_ALL=1 leaves no byte out."""
+Covers F47, F50, F52, F53, F56, F57, F59, F60, F105. LEADPOOL_SEED repeats a run; LEADPOOL_ALL=1 leaves no byte out."""
 import dataclasses
 import json
 import os
@@ -174,6 +174,34 @@ class Network(lib.Case):
         mona.sync()
         watch.await_line(lambda text: json.loads(text).get("id") == lead)
         self.assertEqual(watch.end(), 0)
+
+    def test_devices_do_not_come_back_all_at_once(self):
+        """The hall's network is away for a while. Each of 25 devices tries again at random times and less and less often; when it is back
+        all come, with what was written meanwhile (F105)."""
+        server, net, ann, mona = self.office_behind()
+        devices = []
+        for number in range(25):
+            path = self.world.device(server, f"Rep {number}", "manager", via=net.address).path
+            devices.append(embedded.Embedded(path))
+            self.addCleanup(devices[-1].close)
+        net.refuse = True
+        for device in devices:
+            self.assertEqual(device.start(), 0)
+        watch = self.world.keep(mona.watch())
+        watch.await_line(is_state("live"))
+        began = time.monotonic()
+        lib.await_true(watch, lambda: time.monotonic() - began > 3)
+        tries = [at - began for at in net.refused_at if at > began]
+        by_tenth = [sum(1 for at in tries if tenth <= at * 10 < tenth + 1) for tenth in range(30)]
+        print(f"{len(net.refused_at)} tries in 3 s, at most {max(by_tenth)} of them in a tenth", flush=True)
+        self.assertLess(len(net.refused_at), 25 * 8, "they hardly wait")
+        self.assertLess(max(by_tenth), 13, "they come all at once")
+        for number, device in enumerate(devices):
+            self.assertEqual(device.write(uuid.uuid4().bytes, full_name=f"Lead {number}"), (0, ""))
+        net.refuse = False
+        lib.await_true(watch, lambda: mona.count() == len(devices))
+        self.assertEqual(watch.end(), 0)
+        self.heal(server, net, ann, mona)
 
     # ---- who answers (F52, F53) ----
 
