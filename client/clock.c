@@ -8,7 +8,7 @@
 #include "proto/err.h"
 #include "proto/message.h"
 
-#define HOUR_MS 3600000
+#define OFTEN_MS 60000 /* a contact that tells nothing new is stored so often */
 #define WORTH_MS 100   /* a better sample is stored if it moves the estimate by more */
 #define PACE_PPM 50    /* what a quartz may stray; extrapolation is wrong by that at most */
 #define STRAY_PPM 1000 /* more than any quartz and any slewing of a clock: the two contacts contradict */
@@ -171,7 +171,7 @@ bool clock_wants(replica *r, const clock_sample *sample) {
     int64_t doubt_ms = last.error_ms + share(elapsed_ms, PACE_PPM);
     if (moves_ms > doubt_ms + sample->error_ms)
         return true;
-    return sample->error_ms <= doubt_ms && (moves_ms > WORTH_MS || elapsed_ms > HOUR_MS);
+    return sample->error_ms <= doubt_ms && (moves_ms > WORTH_MS || elapsed_ms > OFTEN_MS);
 }
 
 static lp_err run_with(replica *r, statement_name name, int64_t first, int64_t second, lp_error *error) {

@@ -208,6 +208,10 @@ static void an_older_connection_writes_nothing_after_a_hello_on_another(void **s
     assert_int_equal(h.answer.batch, 1);
     world_run(h.world, 10000);
     assert_int_equal(hand_history(&h), 1);
+    int32_t latest = h.link;
+    h.link = old;
+    hand_expect_of(&h, MSG_BUSY, 1);
+    h.link = latest;
     hand_repeat(&h);
     hand_expect(&h, MSG_SYNCED);
     assert_int_equal(hand_history(&h), 2);
