@@ -49,6 +49,7 @@ struct client_session {
     uint32_t offer_most; /* entries in one offer, as far as the server took them at once; 0: no limit */
     uint64_t held;       /* batches up to here the server has, as the welcome said */
     line line;
+    uint64_t acked_seq; /* the pool's seq after the latest acknowledged push of this connection */
     uint32_t next_id;
     uint64_t sent; /* highest batch sent on this connection */
     request requests[REQUESTS_MAX];

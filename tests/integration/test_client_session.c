@@ -387,6 +387,38 @@ static void the_answer_to_what_has_arrived_is_asked_for_by_hash(void **state) {
     rig_close(&r);
 }
 
+/* ---- digests ---- */
+
+static void an_answer_from_before_a_settled_push_says_nothing_of_the_digest(void **state) {
+    rig r;
+    buf pages = {0};
+    lp_sync_result result = {0};
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    uint32_t first = r.sent[1].id;
+    rig_make_lead(&r, "Zoe");
+    rig_work(&r);
+    message second = {.number = MSG_SYNCED, .batch = 2, .seq = 8, .now_ms = r.now_ms};
+    rig_answer(&r, rig_last(&r)->id, &second);
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"),
+                         .epoch = SPAN_LITERAL("\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+                         .seq = 7},
+              .digest = SPAN_LITERAL("of the first one")};
+    wire_put_array(&pages, 1);
+    page_put(&pages, &p);
+    message late = {.number = MSG_SYNCED, .batch = 1, .seq = 7, .pages = buf_span(&pages), .now_ms = r.now_ms};
+    rig_answer(&r, first, &late);
+    assert_int_equal(rig_unsent(&r), 0);
+    client_result(r.session, &result);
+    assert_false(result.diverged);
+    buf_fini(&pages);
+    rig_close(&r);
+}
+
 /* ---- the clock ---- */
 
 static void a_clock_correction_restamps_and_greets_again(void **state) {
@@ -505,6 +537,7 @@ int main(void) {
         cmocka_unit_test(what_a_line_carries_is_remembered),
         cmocka_unit_test(a_single_entry_is_not_given_up_for_its_size),
         cmocka_unit_test(the_answer_to_what_has_arrived_is_asked_for_by_hash),
+        cmocka_unit_test(an_answer_from_before_a_settled_push_says_nothing_of_the_digest),
         cmocka_unit_test(a_clock_correction_restamps_and_greets_again),
         cmocka_unit_test(half_the_round_trip_belongs_to_the_servers_time),
         cmocka_unit_test(what_the_server_holds_keeps_its_stamps),
