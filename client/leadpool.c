@@ -16,6 +16,7 @@
 #include "client/loop.h"
 #include "client/os.h"
 #include "client/query.h"
+#include "client/recovered.h"
 #include "client/refused.h"
 #include "client/rescue.h"
 #include "client/search.h"
@@ -245,6 +246,18 @@ lp_err lp_refused(lp_replica *r, lp_rows **rows_out, lp_error *error) {
     return leave(r, query_refused(r->core, rows_out, error));
 }
 
+lp_err lp_recovered(lp_replica *r, lp_rows **rows_out, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return leave(r, recovered_list(r->core, rows_out, error));
+}
+lp_err lp_recovered_send(lp_replica *r, const lp_id *id, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return wrote(r, recovered_send(r->core, id, error));
+}
+lp_err lp_recovered_drop(lp_replica *r, const lp_id *id, lp_error *error) {
+    pthread_mutex_lock(&r->mutex);
+    return wrote(r, recovered_drop(r->core, id, error));
+}
 lp_err lp_refused_resend(lp_replica *r, const lp_id *id, lp_error *error) {
     pthread_mutex_lock(&r->mutex);
     return wrote(r, refused_resend(r->core, id, error));

@@ -242,6 +242,10 @@ lp_err query_refused(replica *r, lp_rows **rows_out, lp_error *error) {
     static const char sql[] = "SELECT record.rid, record.id, record.kind, record.unsent, refused.stamp, refused.field,"
                               " refused.key, refused.value FROM refused JOIN record ON record.rid = refused.rid"
                               " ORDER BY record.rid DESC, refused.stamp DESC";
+    return query_registers(r, sql, rows_out, error);
+}
+
+lp_err query_registers(replica *r, const char *sql, lp_rows **rows_out, lp_error *error) {
     sqlite3_stmt *statement = NULL;
     lp_err code = rows_new(rows_out, error);
     if (code != LP_OK)

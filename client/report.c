@@ -67,6 +67,7 @@ lp_err replica_status(replica *r, lp_status *status, lp_error *error) {
         uint64_t *to;
     } counts[] = {{STATEMENT_COUNT_REFUSED, &status->refused},
                   {STATEMENT_COUNT_QUARANTINED, &status->quarantined},
+                  {STATEMENT_COUNT_RECOVERED, &status->recovered},
                   {STATEMENT_COUNT_LEADS, &status->leads},
                   {STATEMENT_COUNT_CONFLICTS, &status->conflicts}};
     const struct {

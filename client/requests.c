@@ -4,6 +4,7 @@
 #include "client/clock.h"
 #include "client/outbox.h"
 #include "client/pull.h"
+#include "client/recovered.h"
 #include "client/session_parts.h"
 #include "proto/crypto.h"
 #include "proto/err.h"
@@ -212,11 +213,29 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
 
 #define OFFER_MOST 1000
 
+/* What a person has handed to the office. */
+static lp_err offer_recovered(client_session *s, client_actions *actions, bool *some_out, lp_error *error) {
+    buf list = {0};
+    int64_t sending;
+    lp_err err = recovered_to_send(s->replica, &list, &sending, error);
+    *some_out = !err && sending;
+    if (*some_out) {
+        message m = {.number = MSG_REOFFER, .others = buf_span(&list)};
+        request *r = send(s, actions, REQUEST_OFFER, &m, &err, error);
+        if (r)
+            r->sending = sending;
+    }
+    buf_fini(&list);
+    return err;
+}
+
 lp_err requests_offer(client_session *s, client_actions *actions, bool *some_out, lp_error *error) {
     buf list = {0};
     epoch_offer offer;
     lp_err err = epoch_next_offer(s->replica, s->offer_most ? s->offer_most : OFFER_MOST, s->line.bytes, &list, &offer,
                                   some_out, error);
+    if (!err && !*some_out && !epoch_offering(s->replica))
+        return offer_recovered(s, actions, some_out, error);
     if (!err && *some_out) {
         message m = {.number = MSG_REOFFER};
         *(offer.record ? &m.changes : &m.entries) = buf_span(&list);

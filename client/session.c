@@ -9,6 +9,7 @@
 #include "client/clock.h"
 #include "client/outbox.h"
 #include "client/pull.h"
+#include "client/recovered.h"
 #include "client/session_parts.h"
 #include "proto/err.h"
 
@@ -203,6 +204,8 @@ static void note_in_sync(client_session *s) {
 }
 
 static void arrive(client_session *s, client_actions *actions) {
+    lp_error ignored;
+    recovered_prune(s->replica, &ignored);
     s->result.complete = true;
     s->failures = 0;
     if (s->state != LP_STATE_LIVE)
@@ -222,10 +225,10 @@ static void arrive(client_session *s, client_actions *actions) {
 /* After a new epoch, one offer at a time, before anything is read. */
 static lp_err offer_some(client_session *s, client_actions *actions, lp_error *error) {
     bool some = false;
-    if (!s->welcomed || s->becoming || requests_in_flight(s, REQUEST_OFFER) || !epoch_offering(s->replica))
+    if (!s->welcomed || s->becoming || requests_in_flight(s, REQUEST_OFFER))
         return LP_OK;
     lp_err err = requests_offer(s, actions, &some, error);
-    return err || some ? err : epoch_finish(s->replica, error);
+    return err || some || !epoch_offering(s->replica) ? err : epoch_finish(s->replica, error);
 }
 
 static void work(client_session *s, client_actions *actions) {
@@ -488,13 +491,14 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
 /* An offer was taken, all of it; or only as much as one job may cost: then that much is offered again, and the rest behind it. */
 static void on_reoffered(client_session *s, client_actions *actions, request done, const message *m) {
     lp_error error = {.code = LP_OK};
-    bool whole = done.offer.record || m->taken >= done.offer.count;
+    bool whole = done.sending || done.offer.record || m->taken >= done.offer.count;
     s->offer_most = whole ? 0 : m->taken ? (uint32_t)m->taken : 1;
     s->progressed = true;
     if (!whole)
         return;
     lp_err err = replica_begin(s->replica, &error);
-    if (!err && (err = epoch_offered(s->replica, &done.offer, m->seq, &error)))
+    if (!err && (err = done.sending ? recovered_sent(s->replica, done.sending, &error)
+                                    : epoch_offered(s->replica, &done.offer, m->seq, &error)))
         replica_rollback(s->replica);
     else if (!err)
         err = replica_commit(s->replica, &error);

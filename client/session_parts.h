@@ -27,7 +27,8 @@ typedef struct request {
     uint32_t id;
     uint64_t batch;
     epoch_offer offer;
-    bool pulls; /* the answer brings pages */
+    int64_t sending; /* recovered values that go to review; 0: none */
+    bool pulls;      /* the answer brings pages */
     size_t bytes;
     int64_t sent_ms; /* in boot time */
 } request;

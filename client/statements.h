@@ -82,6 +82,19 @@
     S(META_DROP, "DELETE FROM meta WHERE key = ?1")                                                                    \
     S(FORGET_CURSORS, "DELETE FROM meta WHERE key LIKE 'cursor.%'")                                                    \
     S(RECOVERED_ERASE, "DELETE FROM recovered WHERE id = ?1")                                                          \
+    S(RECOVERED_ADD, "INSERT OR IGNORE INTO recovered(id, kind, field, key, value, stamp, at_ms)"                      \
+                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                            \
+    S(RECOVERED_AT,                                                                                                    \
+      "SELECT id, kind, field, key, stamp FROM recovered ORDER BY id, field, key, stamp LIMIT 1 OFFSET ?1")            \
+    S(RECOVERED_DROP, "DELETE FROM recovered WHERE id = ?1 AND field = ?2 AND key = ?3 AND stamp = ?4")                \
+    S(RECOVERED_SEND, "UPDATE recovered SET sending = (SELECT max(sending) + 1 FROM recovered)"                        \
+                      " WHERE id = ?1 AND sending = 0")                                                                \
+    S(RECOVERED_GIVE_UP, "DELETE FROM recovered WHERE id = ?1 AND sending = 0")                                        \
+    S(RECOVERED_TO_SEND, "SELECT id, kind, field, key, stamp, value, sending FROM recovered"                           \
+                         " WHERE sending = (SELECT min(sending) FROM recovered WHERE sending > 0)"                     \
+                         " ORDER BY field, key, stamp")                                                                \
+    S(RECOVERED_SENT, "DELETE FROM recovered WHERE sending = ?1")                                                      \
+    S(COUNT_RECOVERED, "SELECT count(*) FROM recovered WHERE sending = 0")                                             \
     S(KEPT_ADD, "INSERT INTO kept(id, seq, sealed) VALUES(?1, ?2, ?3)")                                                \
     S(KEPT_FORGET, "DELETE FROM kept WHERE seq <= ?1")                                                                 \
     S(KEPT_ERASE, "DELETE FROM kept WHERE id = ?1")                                                                    \

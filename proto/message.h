@@ -35,7 +35,7 @@ typedef struct message {
     int64_t now_ms;
     bool more, anew;
     span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,
-        scopes, seal_key, pass, forks, entries;
+        scopes, seal_key, pass, forks, entries, others;
     span changes, hash, cursors, verdicts, pages, reason, verb, arguments, result;
 } message;
 

@@ -8,14 +8,15 @@
 
 #define WORK_MAX (APPLY_WORK_MAX / 8) /* a job that would cost more stops early, and is asked for the rest */
 
-static lp_err apply_changes(pool *p, const device *d, span raw, apply_verdicts *verdicts, lp_error *error) {
+static lp_err apply_changes(pool *p, const device *d, span raw, review_reason why, apply_verdicts *verdicts,
+                            lp_error *error) {
     changes_reader changes;
     change_set set;
     apply_author author = {.device = d->number,
                            .person = d->staff,
                            .former = d,
                            .reoffer = true,
-                           .review = d->revoked_ms ? REVIEW_REVOKED : 0};
+                           .review = d->revoked_ms ? REVIEW_REVOKED : why};
     lp_err err = changes_open(&changes, raw, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++) {
         err = apply_set(p, &set, i, &author, verdicts, error);
@@ -33,7 +34,7 @@ static lp_err apply_entry(pool *p, const device *d, span sealed, buf *plain, app
     lp_err err = crypto_unseal(p->seal_private, sealed, plain, error);
     if (!err)
         err = wire_scan(buf_span(plain), error);
-    return err ? err : apply_changes(p, d, buf_span(plain), verdicts, error);
+    return err ? err : apply_changes(p, d, buf_span(plain), 0, verdicts, error);
 }
 
 lp_err reoffer(pool *p, const device *d, const message *m, reoffer_outcome *outcome_out, lp_error *error) {
@@ -41,8 +42,10 @@ lp_err reoffer(pool *p, const device *d, const message *m, reoffer_outcome *outc
     buf plain = {0};
     wire_reader entries = wire_open(m->entries);
     uint32_t count = m->entries.size ? wire_array(&entries) : 0;
-    lp_err err = m->changes.size ? apply_changes(p, d, m->changes, &verdicts, error) : LP_OK;
-    *outcome_out = (reoffer_outcome){.taken = m->changes.size && count == 0};
+    lp_err err = m->changes.size ? apply_changes(p, d, m->changes, 0, &verdicts, error) : LP_OK;
+    if (!err && m->others.size)
+        err = apply_changes(p, d, m->others, REVIEW_RECOVERED, &verdicts, error);
+    *outcome_out = (reoffer_outcome){.taken = count == 0};
     while (!err && outcome_out->taken < count && verdicts.work < WORK_MAX) {
         err = apply_entry(p, d, wire_bytes(&entries), &plain, &verdicts, error);
         bool broken = err == LP_INVALID || err == LP_PROTOCOL || err == LP_TOO_LARGE;

@@ -295,6 +295,14 @@ lp_err lp_status_get(lp_replica *replica, lp_status *status_out, lp_error *error
 lp_err lp_refused_resend(lp_replica *replica, const lp_id *id, lp_error *error);
 lp_err lp_refused_drop(lp_replica *replica, const lp_id *id, lp_error *error);
 
+/** Values of others that this replica had and the server lost in a restore, one row per record with those values as its fields. They are
+ *  not in the records any more; they go when their author's device brings them back. Ownership: lp_rows_free. */
+lp_err lp_recovered(lp_replica *replica, lp_rows **rows_out, lp_error *error);
+/** Sends what was recovered of a record to the office for review, with the next sync. Errors: LP_NOT_FOUND nothing of it was. */
+lp_err lp_recovered_send(lp_replica *replica, const lp_id *id, lp_error *error);
+/** Forgets it. Errors: LP_NOT_FOUND. */
+lp_err lp_recovered_drop(lp_replica *replica, const lp_id *id, lp_error *error);
+
 /** Refused changes, one row per record with the refused fields as its fields; lp_history gives the reasons. Ownership: lp_rows_free. */
 lp_err lp_refused(lp_replica *replica, lp_rows **rows_out, lp_error *error);
 

@@ -10,6 +10,7 @@
 
 #include "proto/wire.h"
 #include "server/epochs.h"
+#include "server/review.h"
 #include "tests/sim/hand.h"
 
 static void seal(hand *h, span changes, buf *entries) {
@@ -174,6 +175,35 @@ static void a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered
     hand_expect(&h, MSG_SYNCED);
     assert_int_equal(h.verdict_count, 0);
     buf_fini(&entries);
+    hand_close(&h);
+}
+
+static bool count_recovered(void *ctx, const review_entry *entry) {
+    *(uint32_t *)ctx += entry->why == REVIEW_RECOVERED;
+    return true;
+}
+
+static void values_of_others_that_a_replica_still_had_go_to_review(void **state) {
+    hand h;
+    uint32_t count = 0;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    h.clock.author += 5; /* whoever that is */
+    hand_push_text(&h, 1, LEAD_COMPANY, "theirs");
+    hand_expect(&h, MSG_SYNCED);
+    message m = {.number = MSG_REOFFER, .others = pushed_changes(&h)};
+    for (int i = 0; i < 2; i++) {
+        hand_send_message(&h, &m);
+        hand_expect(&h, MSG_REOFFERED);
+        assert_int_equal(h.answer.taken, 1);
+    }
+    assert_false(hand_pool_has(&h, LEAD_COMPANY));
+    store *s = h.world->store;
+    assert_int_equal(s->ops->begin(s, NULL), LP_OK);
+    assert_int_equal(review_each(&h.world->pool, count_recovered, &count, NULL), LP_OK);
+    s->ops->rollback(s);
+    assert_int_equal(count, 1);
     hand_close(&h);
 }
 
@@ -365,6 +395,7 @@ int main(void) {
         cmocka_unit_test(losers_come_back_once_in_whatever_sets_they_are_offered),
         cmocka_unit_test(what_cannot_be_read_or_is_anothers_is_passed_over),
         cmocka_unit_test(a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered_again),
+        cmocka_unit_test(values_of_others_that_a_replica_still_had_go_to_review),
         cmocka_unit_test(a_pool_set_back_behind_its_back_is_noticed_by_the_first_cursor),
         cmocka_unit_test(forged_cursors_bring_about_one_epoch_in_ten_minutes),
         cmocka_unit_test(a_copy_goes_on_as_another_device_with_the_stamps_it_had),

@@ -181,6 +181,7 @@ static message golden(fixture *f, uint32_t number) {
     m.taken = 1;
     m.forks = buf_span(&f->forks);
     m.entries = buf_span(&f->entries);
+    m.others = buf_span(&f->page_changes);
     m.signature = span_of(f->signature, sizeof f->signature);
     m.program = SPAN_LITERAL("leadpool 0.1.0");
     m.epoch = SPAN_LITERAL(BYTES_16("E"));
