@@ -9,6 +9,7 @@
 #include "client/outbox.h"
 #include "client/refused.h"
 #include "client/statements.h"
+#include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/merge.h"
@@ -133,7 +134,7 @@ static reg *gather(const layers *l, const reg *changes, uint32_t count, uint32_t
     uint32_t written = n;
     for (uint32_t i = 0; list && i < written; i++) {
         const field_info *info = schema_field(l->visible.kind, list[i].field);
-        for (uint32_t f = 0; info && info->group && f < field_count; f++) {
+        for (uint32_t f = 0; info && info->group && f < field_count && !BUG(GROUP_MEMBER_LEFT_OUT); f++) {
             if (fields[f].group != info->group || in_list(list, n, fields[f].number, (span){0}))
                 continue;
             const reg *stored = record_find(&l->visible, fields[f].number, (span){0});
@@ -148,7 +149,7 @@ static reg *gather(const layers *l, const reg *changes, uint32_t count, uint32_t
 static void set_bases(const layers *l, reg *list, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         const reg *stored = record_find(&l->visible, list[i].field, list[i].key);
-        list[i].base = stored ? stored->stamp : STAMP_NONE;
+        list[i].base = stored && !BUG(BASE_NOT_NOTED) ? stored->stamp : STAMP_NONE;
     }
     for (uint32_t i = 0; i < count; i++) {
         const field_info *a = schema_field(l->visible.kind, list[i].field);
@@ -244,7 +245,7 @@ static lp_err merge_server(replica *r, record *rec, const reg *change, reg *befo
     *outcome_out = merge_change(rec, change, before_out);
     if (*outcome_out == MERGE_NOMEM)
         return err_plain(error, LP_NOMEM);
-    if (*outcome_out != MERGE_APPLIED && *outcome_out != MERGE_CLONED)
+    if ((*outcome_out != MERGE_APPLIED && *outcome_out != MERGE_CLONED) || BUG(DIGEST_NOT_MOVED))
         return LP_OK;
     const kind_info *kind = schema_kind(rec->kind);
     digest *sum = &r->digests[kind ? kind->scope : SCOPE_POOL];
@@ -262,8 +263,11 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
     reg before;
     merge_outcome outcome;
     *news_out = false;
-    lp_err err = merge_server(r, l->layered ? &l->server : &l->visible, change, &before, &outcome, error);
+    lp_err err = merge_server(r, l->layered && !BUG(PULL_SKIPS_SERVER_LAYER) ? &l->server : &l->visible, change,
+                              &before, &outcome, error);
     if (!err && l->layered) {
+        if (BUG(PULL_OVER_UNSENT) && record_find(&l->visible, change->field, change->key))
+            record_find(&l->visible, change->field, change->key)->stamp = STAMP_NONE;
         outcome = merge_change(&l->visible, change, &before);
         if (outcome == MERGE_NOMEM)
             err = err_plain(error, LP_NOMEM);
@@ -272,7 +276,7 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
         return err;
     *news_out = true;
     bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);
-    return l->rid && had_value ? layers_keep_past(r, l->rid, &before, error) : LP_OK;
+    return l->rid && had_value && !BUG(PAST_NOT_KEPT) ? layers_keep_past(r, l->rid, &before, error) : LP_OK;
 }
 
 /* ---- verdicts ---- */
@@ -326,7 +330,7 @@ lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error) {
     lp_err err = is_queued(r, l->rid, &queued, error);
     if (err)
         return err;
-    if (as_seen && !queued)
+    if (as_seen && (!queued || BUG(SECOND_ENTRY_DROPPED)))
         return drop_server(r, l, error);
     l->unsent = false;
     buf_clear(&l->unacked);

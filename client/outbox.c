@@ -8,6 +8,7 @@
 #include "client/kept.h"
 #include "client/layers.h"
 #include "client/statements.h"
+#include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/page.h"
@@ -96,7 +97,7 @@ static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint
     while (from.at < from.end && change_unpack(&from, &old)) {
         reg *newer = find(changes, count, &old);
         if (newer) {
-            newer->base = base;
+            newer->base = BUG(BASE_LOST_ON_COALESCING) ? newer->base : base;
             taken++;
         } else {
             change_pack(&rest, old.field, old.key, old.value);
@@ -118,7 +119,7 @@ lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp
     if (!s)
         return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, rid);
-    sqlite3_bind_int64(s, 2, frozen);
+    sqlite3_bind_int64(s, 2, BUG(FROZEN_BATCH_CHANGES) ? 0 : frozen);
     while (!(err = statement_row(r, s, "read the outbox", error)))
         if ((err = coalesce_entry(r, s, changes, count, error)))
             break;
@@ -398,11 +399,13 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
     case VERDICT_APPLIED:
     case VERDICT_LOST:
         outcome->lost += kind == VERDICT_LOST;
+        if (kind == VERDICT_LOST && BUG(LOSER_FORGOTTEN))
+            return LP_OK;
         return layers_apply(r, l, change, error);
     case VERDICT_REFUSED:
         outcome->refused++;
         outcome->refused_id = l->visible.id;
-        return keep_refused(r, l->rid, change, reason, error);
+        return BUG(REFUSED_FORGOTTEN) ? LP_OK : keep_refused(r, l->rid, change, reason, error);
     case VERDICT_RECEIVED:
         break;
     }
@@ -438,7 +441,7 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         change.stamp = e->list[index].at;
         change.base = e->list[index].base;
         change.uncertain = e->list[index].uncertain;
-        verdict_kind kind = judge_change(j, index, field, &reason);
+        verdict_kind kind = judge_change(j, index + BUG(VERDICT_OFF_BY_ONE), field, &reason);
         as_seen &= kind == VERDICT_APPLIED && !change.uncertain; /* the visible register does not say so yet */
         err = settle_change(r, &l, &change, kind, reason, outcome, error);
         if (kind != VERDICT_REFUSED)
@@ -483,8 +486,8 @@ static lp_err drop_batch(replica *r, uint64_t number, int64_t first, int64_t las
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_DROP_RANGE, error);
     if (!s)
         return LP_IO;
-    sqlite3_bind_int64(s, 1, first);
-    sqlite3_bind_int64(s, 2, last);
+    sqlite3_bind_int64(s, 1, BUG(ACK_BY_RANGE) ? 0 : first);
+    sqlite3_bind_int64(s, 2, BUG(ACK_TAKES_ALL) ? INT64_MAX : last);
     lp_err err = statement_run(r, s, "save", error);
     if (err || !(s = statement(r, STATEMENT_BATCH_DROP, error)))
         return err ? err : LP_IO;

@@ -8,6 +8,7 @@
 #include "client/image.h"
 #include "client/search.h"
 #include "client/statements.h"
+#include "proto/bug.h"
 #include "proto/crypto.h"
 #include "proto/err.h"
 #include "proto/schema.h"
@@ -229,6 +230,8 @@ static lp_err open_database(replica *r, const char *path, bool create, lp_error 
             : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
               "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
         "open the replica", error);
+    if (!err && BUG(DEVICE_SYNC_LEFT_OUT))
+        err = run_sql(r, "PRAGMA synchronous=OFF", "open the replica", error);
     return err ? err : search_register(r->db, error);
 }
 
@@ -363,7 +366,8 @@ static lp_err read_shared(replica *r, lp_error *error) {
 }
 
 static lp_err write_shared(replica *r, lp_error *error) {
-    lp_err err = replica_meta_put_int(r, "clock.last", (int64_t)r->clock.last, error);
+    lp_err err =
+        BUG(CLOCK_NOT_PERSISTED) ? LP_OK : replica_meta_put_int(r, "clock.last", (int64_t)r->clock.last, error);
     if (!err)
         err = replica_meta_put_int(r, "clock.seen", (int64_t)r->seen, error);
     for (int scope = SCOPE_SETUP; !err && scope <= SCOPE_POOL; scope++) {

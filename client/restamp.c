@@ -15,6 +15,7 @@
 #include "client/layers.h"
 #include "client/outbox.h"
 #include "client/statements.h"
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/message.h"
 
@@ -196,7 +197,7 @@ static stamp new_stamp(restamp *by, const target *t, uint64_t seen) {
     /* Moved as a whole, count and all, so that moving by nothing changes nothing. */
     bool stays = t->ms == stamp_ms(t->at);
     uint64_t time = stays ? t->at.time : (uint64_t)t->ms << 16;
-    if (time <= by->floor)
+    if (time <= by->floor && !BUG(RESTAMP_OUT_OF_ORDER))
         time = by->floor + 1;
     if (seen < time || seen < by->ahead)
         by->floor = time = time > seen ? time : seen + 1;
@@ -213,7 +214,7 @@ static lp_err move(replica *r, restamp *by, const target *list, uint32_t count, 
         r->seen = to.time > r->seen ? to.time : r->seen;
         err = note(&by->moves, list[i].at, to, error);
         for (; !err && i < end; i++) {
-            stamp base = look_up(&by->moves, list[i].base);
+            stamp base = BUG(RESTAMP_LEAVES_BASES) ? list[i].base : look_up(&by->moves, list[i].base);
             /* It was repaired away: nothing of what stands was seen. */
             bool gone = stamp_compare(base, to) >= 0;
             err = write_entry(r, &list[i], to, gone ? STAMP_NONE : base, error);

@@ -11,6 +11,7 @@
 #include "client/pull.h"
 #include "client/recovered.h"
 #include "client/session_parts.h"
+#include "proto/bug.h"
 #include "proto/err.h"
 
 #define CLOCKS_MAX 4 /* corrections in a row */
@@ -369,6 +370,8 @@ static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_ou
     for (uint32_t i = 0; i < count; i++) {
         if (!page_take(&from, &p))
             return err_set(error, LP_PROTOCOL, "a page from the server is malformed");
+        if (BUG(CURSOR_AHEAD_OF_ROWS) && s->state == LP_STATE_LIVE)
+            p.changes = (span){0};
         lp_err err = pull_page(s->replica, &p, outcome, error);
         if (err)
             return err;

@@ -1,9 +1,12 @@
 /* hlc.c - stamps and the hybrid logical clock; see hlc.h. */
 #include "proto/hlc.h"
+#include "proto/bug.h"
 
 int stamp_compare(stamp a, stamp b) {
     if (a.time != b.time)
         return a.time < b.time ? -1 : 1;
+    if (BUG(TIE_BREAK_DROPPED))
+        return 0;
     return (a.author > b.author) - (a.author < b.author);
 }
 
@@ -41,6 +44,9 @@ stamp hlc_next(hlc *clock, int64_t now_ms) {
     uint64_t now = ms << 16;
     /* last + 1 carries an overflowing count into the ms by itself: they are one number. At the very end it stands still:
      * a stamp seen from a broken or hostile peer must not make the clock wrap and go back to 1970. */
-    clock->last = now > clock->last ? now : clock->last < UINT64_MAX ? clock->last + 1 : UINT64_MAX;
+    clock->last = now > clock->last          ? now
+                  : BUG(STAMP_GIVEN_TWICE)   ? clock->last
+                  : clock->last < UINT64_MAX ? clock->last + 1
+                                             : UINT64_MAX;
     return (stamp){clock->last, clock->author};
 }

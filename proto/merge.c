@@ -1,5 +1,6 @@
 /* merge.c - who wins; the rule is in merge.h. */
 #include "proto/merge.h"
+#include "proto/bug.h"
 
 /* Order of two changes with the same stamp. A real stamp is given once, so anything but 0 means a cloned device. */
 static int tie(const reg *a, const reg *b) {
@@ -15,7 +16,7 @@ merge_outcome merge_change(record *rec, const reg *change, reg *before_out) {
     if (before_out)
         *before_out = *stored;
     int order = stamp_compare(change->stamp, stored->stamp);
-    if (order < 0)
+    if (order < 0 && !BUG(LAST_ARRIVAL_WINS))
         return MERGE_LOST;
     bool equal = order == 0 && !made;
     int tied = equal ? tie(change, stored) : 1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/merge.h"
 #include "server/auth.h"
@@ -73,6 +74,8 @@ static void compare(plan *pl, const record *rec, const reg *change, uint32_t ind
         return;
     if (order < 0)
         give_verdict(verdicts, index, (int32_t)field, VERDICT_LOST, "");
+    if (order < 0 && BUG(LOSER_NOT_IN_HISTORY))
+        return;
     pl->newer[pl->count] = order >= 0;
     pl->fresh[pl->count++] = *change;
     pl->newer_count += order >= 0;
@@ -83,7 +86,7 @@ static void compare(plan *pl, const record *rec, const reg *change, uint32_t ind
     }
     /* The author saw what stands: nobody's value was overwritten unseen, and nobody greater is there. */
     bool seen = !stored || (order > 0 && stamp_compare(change->base, stored->stamp) >= 0);
-    pl->maybe_conflict |= !seen;
+    pl->maybe_conflict |= !seen && !(BUG(CONFLICT_MISSED) && order < 0);
 }
 
 /* Registers of a set strictly ascend: none is named twice, so sizes add up and one walk finds each. */
@@ -228,7 +231,7 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     lp_err err = body.failed ? err_plain(error, LP_NOMEM) : LP_OK;
     /* Only losers: perhaps the very set that lost before. It brings nothing then, not even a number. */
     if (!err && pl->newer_count == 0)
-        err = s->ops->holds(s, &entry, &known, error);
+        err = BUG(LOSER_TWICE) ? LP_OK : s->ops->holds(s, &entry, &known, error);
     if (err || known)
         goto out;
     err = s->ops->take_seq(s, 1, &seq, error);
@@ -273,7 +276,7 @@ static int64_t latest_ms(pool *p, const record *rec) {
 
 static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec, plan *pl,
                            apply_verdicts *verdicts, lp_error *error) {
-    bool future = stamp_ms(set->stamp) > latest_ms(p, rec);
+    bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
     if (future && !author->reoffer)
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
     /* Accepted once, when this server's clock was ahead: it is from now at the latest. */
@@ -316,6 +319,7 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     uint32_t kind = kept.bytes.size ? rec.kind : 0;
     if (!err)
         err = erase_absorbs(p, set, &rec, &absorbed, error);
+    absorbed &= !BUG(ERASED_TAKES_CHANGES);
     if (!err && !absorbed && !why) {
         bool purged;
         err = purge_meets(p, set, kind, &purged, error);

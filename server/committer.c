@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "server/apply.h"
 #include "server/auth.h"
@@ -114,9 +115,9 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         memcpy(hash, request.hash.data, sizeof hash);
     else
         crypto_sha256(request.changes, hash);
-    if (request.batch <= d.fence && request.batch > d.batch)
+    if (request.batch <= d.fence && request.batch > d.batch && !BUG(FENCE_IGNORED))
         return err_set(error, LP_BUSY, "the batch was given up when the device's clock was set right");
-    if (request.after > d.batch)
+    if (request.after > d.batch && !BUG(BATCH_BEFORE_IGNORED))
         return err_set(error, LP_BUSY, "the batch before this one has not been applied");
     err = batches_find(p, d.number, request.batch, d.batch, hash, &state, &verdicts, error);
     if (!err && state == BATCH_CLONED)
@@ -327,8 +328,12 @@ static void run_in_savepoint(pool *p, job *j) {
         return;
     }
     lp_error undone;
-    s->ops->undo(s, &undone);
-    memcpy(p->digests, kept, sizeof kept);
+    if (BUG(SAVEPOINT_NOT_UNDONE))
+        s->ops->release(s, &undone);
+    else
+        s->ops->undo(s, &undone);
+    if (!BUG(DIGEST_NOT_RESTORED))
+        memcpy(p->digests, kept, sizeof kept);
     p->clock.last = p->clock.last < last ? last : p->clock.last;
     p->trusting = trusting;
     fail(j, err, &error);
@@ -380,7 +385,7 @@ void committer_run(committer *c, job *jobs) {
         run_in_savepoint(c->pool, j);
     if (!err)
         err = commit(c, before, &error);
-    if (err)
+    if (err && !BUG(FAILED_COMMIT_ANSWERED))
         start_over(c, jobs, err, &error, kept);
     else
         read_seq(c, &error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/page.h"
@@ -47,7 +48,7 @@ static bool has_already(const builder *b, const reg *r) {
     if (r->stamp.author != b->reader || b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
-    return !info || !(info->flags & FIELD_SERVER);
+    return !info || !(info->flags & FIELD_SERVER) || BUG(OWN_RECORDS_LEFT_OUT);
 }
 
 /* Copies the registers the device has to hear of, in order of stamp: one set per stamp. */
@@ -136,7 +137,7 @@ static lp_err put_page(builder *b, store_reader *reader, scope_class scope, cons
     buf changes = {0}, erased = {0};
     uint8_t tag_bytes[CURSOR_TAG_BYTES];
     span tag;
-    uint64_t seq = b->full ? b->reached : last_seq;
+    uint64_t seq = b->full && !BUG(PAGE_CURSOR_AHEAD) ? b->reached + BUG(PAGE_SKIPS_A_ROW) : last_seq;
     uint8_t digest_bytes[DIGEST_BYTES];
     digest sum;
     lp_err err = changes_finish(&b->writer, &changes, error);
@@ -190,7 +191,7 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
                  .shared = d->shared,
                  .epochs = e,
                  .after = same_epoch ? from->seq : 0,
-                 .since = same_epoch ? from->seq - from->behind : 0,
+                 .since = same_epoch ? from->seq - (BUG(BEHIND_IGNORED) ? 0 : from->behind) : 0,
                  .budget_bytes = budget_bytes,
                  .first = out->size <= BEFORE_BYTES_MAX};
     b.reached = b.after;

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "server/store/sqlite.h"
 
@@ -38,7 +39,10 @@ lp_err sql_open(sql_conn *c, const char *path, sql_role role, lp_error *error) {
     sqlite3_busy_timeout(c->db, BUSY_MS);
     if (role != SQL_WRITER)
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    return sql_exec(c, role_pragmas[role], error);
+    lp_err err = sql_exec(c, role_pragmas[role], error);
+    if (err || role != SQL_WRITER || !BUG(SERVER_SYNC_LEFT_OUT))
+        return err;
+    return sql_exec(c, "PRAGMA synchronous = OFF", error);
 }
 
 void sql_close(sql_conn *c) {

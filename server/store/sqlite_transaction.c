@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "server/store/sqlite.h"
 
@@ -106,7 +107,7 @@ lp_err sqlite_commit(store *base, lp_error *error) {
         err = store_tally(s, error);
     if (err == LP_OK) {
         err = sql_do(&s->conn, SQL_COMMIT, error);
-        s->doubtful = err == LP_IO;
+        s->doubtful = err == LP_IO && !BUG(DOUBT_FORGOTTEN);
     }
     if (err) {
         sqlite_rollback(base);
@@ -161,8 +162,9 @@ lp_err sqlite_undo(store *base, lp_error *error) {
         return err;
     assert(s->marked);
     s->marked = false;
-    s->now = s->mark;
-    forget_all(s);
+    s->now = BUG(TALLY_NOT_UNDONE) ? s->now : s->mark;
+    if (!BUG(SEEN_NOT_FORGOTTEN))
+        forget_all(s);
     err = sql_do(&s->conn, SQL_UNDO, error);
     if (err == LP_OK)
         err = sql_do(&s->conn, SQL_RELEASE, error);
