@@ -54,11 +54,15 @@ static lp_err make(const char *path, bool create, lp_replica **replica_out, lp_e
         err = os_lock_open(path, LOCK_WAIT_MS, &r->lock, error);
     }
     if (!err)
+        os_reserve_give_up(path); /* on a full disk even reading needs a little: the index of the log */
+    if (!err)
         err = replica_open(path, create, os_env(), r->lock, &r->core, error);
+    if (!err && !r->core->read_only)
+        os_reserve_keep(path);
     if (!err)
         err = events_new(&r->events, error);
     if (!err)
-        err = loop_new(r->core, &r->mutex, events_push, r->events, &r->loop, error);
+        err = loop_new(r->core, r->path, &r->mutex, events_push, r->events, &r->loop, error);
     if (err) {
         lp_close(r);
         return err;
@@ -194,6 +198,12 @@ static lp_err wrote(lp_replica *r, lp_err err) {
 
 lp_err lp_commit(lp_txn *txn, lp_error *error) {
     lp_replica *r = guard(txn);
+    if (!os_may_save(r->path) && !os_reserve_keep(r->path)) {
+        txn_free(txn);
+        return leave(r,
+                     err_set(error, LP_FULL,
+                             "not saved: the disk is full, and what is left is for sending; free some space, or sync"));
+    }
     lp_err err = wrote(r, txn_commit(txn, error));
     txn_free(txn);
     return err;

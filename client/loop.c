@@ -17,6 +17,7 @@
 
 #include "client/contact.h"
 #include "client/link.h"
+#include "client/os.h"
 #include "client/replica_watch.h"
 #include "proto/err.h"
 
@@ -28,6 +29,7 @@
 
 struct loop {
     replica *r;
+    const char *path;       /* of the replica; borrowed */
     pthread_mutex_t *mutex; /* guards r and session */
     loop_notify_fn notify;
     void *ctx;
@@ -60,12 +62,12 @@ static lp_err copy_error(lp_error *error, const lp_error *from) {
     return err_set(error, from->code, "%s", from->message);
 }
 
-lp_err loop_new(replica *r, pthread_mutex_t *mutex, loop_notify_fn notify, void *ctx, loop **loop_out,
+lp_err loop_new(replica *r, const char *path, pthread_mutex_t *mutex, loop_notify_fn notify, void *ctx, loop **loop_out,
                 lp_error *error) {
     loop *l = calloc(1, sizeof *l);
     if (!l)
         return err_plain(error, LP_NOMEM);
-    *l = (loop){.r = r, .mutex = mutex, .notify = notify, .ctx = ctx};
+    *l = (loop){.r = r, .path = path, .mutex = mutex, .notify = notify, .ctx = ctx};
     lp_err rc = link_new(&l->link, error);
     if (rc != LP_OK) {
         free(l);
@@ -104,8 +106,19 @@ static lp_err prepare_tls(loop *l, const contact *c, lp_error *error) {
     return contact_tls(l->r, c, &l->tls, error);
 }
 
+/* With the disk full nothing that the server acknowledges could be written down, and the outbox would never get shorter. */
+static void look_for_space(loop *l) {
+    if (l->r->read_only)
+        return;
+    os_reserve_keep(l->path);
+    l->r->tight = os_reserve_give_up(l->path) || !os_may_save(l->path);
+    if (l->r->tight)
+        replica_checkpoint(l->r, false);
+}
+
 static lp_err connect_server(loop *l, lp_error *error) {
     contact c;
+    look_for_space(l);
     lp_err rc = contact_load(l->r, &c, error);
     if (rc == LP_OK && !c.plain)
         rc = prepare_tls(l, &c, error);

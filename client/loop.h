@@ -15,7 +15,8 @@ typedef struct loop loop;
 typedef void (*loop_notify_fn)(void *ctx, const lp_event *event);
 
 /** `mutex` guards `r`; both are borrowed. `notify` must not call back. Errors: LP_NOMEM. */
-lp_err loop_new(replica *r, pthread_mutex_t *mutex, loop_notify_fn notify, void *ctx, loop **loop_out, lp_error *error);
+lp_err loop_new(replica *r, const char *path, pthread_mutex_t *mutex, loop_notify_fn notify, void *ctx, loop **loop_out,
+                lp_error *error);
 void loop_free(loop *l); /**< stops it first */
 
 /** Joins: sends the request made by client_join_request to `invite` and takes the answer. The caller does not hold the mutex. */

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,7 +240,7 @@ static lp_err remove_beside(const char *path, const char *suffix, lp_error *erro
 }
 
 lp_err os_wipe(const char *path, lp_error *error) {
-    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", ".lock"};
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", ".lock", ".reserve"};
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return err_set(error, errno == ENOENT ? LP_NOT_FOUND : LP_IO, "cannot open %s: %s", path, strerror(errno));
@@ -252,6 +253,47 @@ lp_err os_wipe(const char *path, lp_error *error) {
     for (size_t i = 0; !err && i < sizeof suffixes / sizeof suffixes[0]; i++)
         err = remove_beside(path, suffixes[i], error);
     return err;
+}
+
+/* ---- the reserve ---- */
+
+static void reserve_name(const char *path, char name_out[PATH_MAX]) {
+    int size = snprintf(name_out, PATH_MAX, "%s.reserve", path);
+    if (size >= PATH_MAX)
+        name_out[0] = '\0'; /* no file has that name: there is no reserve */
+}
+
+static bool has_reserve(const char *name) {
+    struct stat info;
+    return stat(name, &info) == 0 && info.st_size >= OS_RESERVE_BYTES;
+}
+
+bool os_reserve_keep(const char *path) {
+    char name[PATH_MAX];
+    reserve_name(path, name);
+    if (has_reserve(name))
+        return true;
+    if (os_disk_free(path) < (uint64_t)4 * OS_RESERVE_BYTES)
+        return false;
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool made = fd >= 0 && posix_fallocate(fd, 0, OS_RESERVE_BYTES) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!made)
+        unlink(name); /* half a reserve takes space and helps nobody */
+    return made;
+}
+
+bool os_reserve_give_up(const char *path) {
+    char name[PATH_MAX];
+    reserve_name(path, name);
+    return os_disk_free(path) < OS_RESERVE_BYTES / 4 && unlink(name) == 0;
+}
+
+bool os_may_save(const char *path) {
+    char name[PATH_MAX];
+    reserve_name(path, name);
+    return has_reserve(name) || os_disk_free(path) >= (uint64_t)2 * OS_RESERVE_BYTES;
 }
 
 void os_host_name(char *text_out, uint32_t size) {

@@ -20,6 +20,15 @@ uint64_t os_disk_free(const char *path);
 /** Writes zeros over a replica's file and removes it, its log, its journal and its lock file. A file that is no replica is left alone.
  *  Errors: LP_NOT_FOUND, LP_CORRUPT not a replica, LP_IO. */
 lp_err os_wipe(const char *path, lp_error *error);
+/** The reserve: PATH.reserve, a file of zeros that holds disk space for the outbox. On a full disk it is given up before a sync, so that
+ *  what was acknowledged can be written down and leave the outbox; saving is refused until there is space to hold it again. */
+#define OS_RESERVE_BYTES (4 * 1024 * 1024)
+/** The reserve is there, or could be made; made only where there is space for several. */
+bool os_reserve_keep(const char *path);
+/** Gives it up if the disk is about to be full; true if it did. */
+bool os_reserve_give_up(const char *path);
+/** False if what is left of the disk has to stay for syncing. */
+bool os_may_save(const char *path);
 /** The host's name, for a device's label. Writes at most `size` bytes with the NUL. */
 void os_host_name(char *text_out, uint32_t size);
 

@@ -17,6 +17,7 @@
 #define APPLICATION_ID 0x4c505231 /* "LPR1" */
 #define SCHEMA_VERSION 1
 #define CHECKPOINT_PAGES 1000
+#define CHECKPOINT_PAGES_TIGHT 64
 #define CHECKPOINT_PAGES_BUSY 8192 /* 32 MiB */
 #define BUSY_MS 5000
 #define SCRUB_BUSY_MS 100
@@ -468,7 +469,7 @@ static void scrub(replica *r) {
 void replica_checkpoint(replica *r, bool busy) {
     if (r->read_only)
         return;
-    int due = busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
+    int due = r->tight ? CHECKPOINT_PAGES_TIGHT : busy ? CHECKPOINT_PAGES_BUSY : CHECKPOINT_PAGES;
     if (r->scrub || r->wal_pages >= due)
         statements_rest(r); /* a row that was looked at last keeps a snapshot, which holds back the log */
     if (r->scrub)

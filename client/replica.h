@@ -71,6 +71,7 @@ typedef struct replica {
     lp_id pool;
     lp_id person;
     digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
+    bool tight;        /**< the disk is nearly full: the log is kept short */
     bool read_only;    /**< nothing can be written: reading works, every write fails with LP_IO */
     bool writing;      /**< a write transaction is open */
     lp_err failed;     /**< why it can only be rolled back */

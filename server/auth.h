@@ -28,6 +28,7 @@ typedef struct device {
     uint32_t former_count;
     bool
         shared; /**< a copy of it goes on under another number, and may bring changes with stamps of this one: nothing is taken for known */
+    bool returned;  /**< not stored: when this session began it had sent something in another */
     uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;
 

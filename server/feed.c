@@ -19,6 +19,7 @@
 /* A page in the making. */
 typedef struct builder {
     uint32_t reader; /* the device that reads */
+    bool returned;   /* it has sent something before this session */
     bool shared;     /* others have written under its number */
     const epochs *epochs;
     uint64_t after;   /* its cursor */
@@ -43,9 +44,10 @@ static int by_stamp(const void *a, const void *b) {
     return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
 }
 
-/* What the device wrote itself it has, except in records the server derives from changes under their own stamps. */
+/* What the device wrote itself it has, except in records the server derives from changes under their own stamps. Who comes
+ * again and reads from the beginning has lost it. */
 static bool has_already(const builder *b, const reg *r) {
-    if (r->stamp.author != b->reader || b->shared)
+    if (r->stamp.author != b->reader || (b->returned && b->since == 0) || b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
     return !info || !(info->flags & FIELD_SERVER) || BUG(OWN_RECORDS_LEFT_OUT);
@@ -188,6 +190,7 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
     /* Another epoch is another history: it is read from its beginning. */
     bool same_epoch = history == CURSOR_FITS;
     builder b = {.reader = d->number,
+                 .returned = d->returned,
                  .shared = d->shared,
                  .epochs = e,
                  .after = same_epoch ? from->seq : 0,

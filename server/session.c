@@ -343,6 +343,7 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
     free(s->device);
     s->device = d;
     s->highest = m->batch > s->highest ? m->batch : s->highest;
+    s->device->returned = s->device->batch > 0;
     /* Greeting again after CLOCK: on a slow line the right time is late by the way here, which this session has seen. */
     if (s->clock_ms)
         s->round_trip_ms = s->pool->env->boot_ms(s->pool->env->ctx) - s->clock_ms;
