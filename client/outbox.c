@@ -405,7 +405,7 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
     case VERDICT_REFUSED:
         outcome->refused++;
         outcome->refused_id = l->visible.id;
-        return BUG(REFUSED_FORGOTTEN) ? LP_OK : keep_refused(r, l->rid, change, reason, error);
+        return keep_refused(r, l->rid, change, reason, error);
     case VERDICT_RECEIVED:
         break;
     }

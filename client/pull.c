@@ -100,7 +100,7 @@ static lp_err store_cursor(replica *r, const cursor *c, bool *moved_out, lp_erro
     cursor old;
     cursor_key(c->scope, key, sizeof key);
     lp_err err = load_cursor(r, c->scope, &kept, &old, error);
-    *moved_out = !err && (!(span_equal(old.epoch, c->epoch) && old.seq > c->seq) || BUG(CURSOR_GOES_BACK));
+    *moved_out = !err && !(span_equal(old.epoch, c->epoch) && old.seq > c->seq);
     if (*moved_out) {
         cursor_put(&bytes, c);
         err = bytes.failed ? err_plain(error, LP_NOMEM) : replica_meta_put(r, key, buf_span(&bytes), error);

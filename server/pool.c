@@ -103,6 +103,7 @@ lp_err pool_reload(pool *p, lp_error *error) {
 lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
     *p = (pool){.env = env,
                 .store = s,
+                .scrub_due = true, /* whoever stopped before may have owed it */
                 .backup_retention_ms = BACKUP_RETENTION_MS,
                 .retention_ms = RETENTION_DAYS * DAY_MS,
                 .revoked_grace_ms = REVOKED_GRACE_DAYS * DAY_MS,

@@ -344,5 +344,7 @@ bool world_load(world *w, uint32_t who, const lp_id *id, bool server_layer, reco
 void world_check(world *w);
 /** Conflict records are a function of the history. Needs a snapshot. */
 void world_check_conflicts(world *w);
+/** What authors say to have seen was there (world_bases.c). Needs a snapshot. */
+void world_check_bases(world *w);
 
 #endif

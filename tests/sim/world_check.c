@@ -245,6 +245,7 @@ void world_check(world *w) {
     for (uint32_t i = 0; i < w->typed_count; i++)
         check_typed(w, i, last);
     world_check_conflicts(w);
+    world_check_bases(w);
     world_check_erased(w);
     lp_error error = {.message = ""};
     world_expect(w, !verify_all(&w->pool, w->reader, NULL, NULL, &error), "the store: %s", error.message);

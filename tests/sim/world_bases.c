@@ -1,0 +1,53 @@
+/* world_bases.c - what an author was looking at is something that was there: the base of every entry of history is the stamp of another
+ * entry of the record, or of a change that was refused. A base that names an unsent value its own author replaced would hide a
+ * conflict, and nothing that is derived from history could tell. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/sim/world.h"
+
+#define ENTRIES_MAX 4096
+
+typedef struct base_walk {
+    stamp stamps[ENTRIES_MAX], bases[ENTRIES_MAX];
+    uint32_t count;
+} base_walk;
+
+static bool on_entry(void *ctx, const store_history *entry) {
+    base_walk *walk = ctx;
+    if (walk->count == ENTRIES_MAX)
+        return false;
+    walk->stamps[walk->count] = entry->stamp;
+    walk->bases[walk->count++] = entry->bases.size == STAMP_BYTES ? stamp_unpack(entry->bases.data) : STAMP_NONE;
+    return true;
+}
+
+static bool is_there(const base_walk *walk, stamp base) {
+    bool there = stamp_is_none(base);
+    for (uint32_t i = 0; i < walk->count && !there; i++)
+        there = stamp_compare(walk->stamps[i], base) == 0;
+    return there;
+}
+
+static bool anything_refused(const world *w) {
+    int64_t refused = 0;
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        refused += world_device_count(&w->devices[i], "SELECT count(*) FROM refused");
+    return refused > 0;
+}
+
+void world_check_bases(world *w) {
+    static base_walk walk;
+    if (anything_refused(w))
+        return;
+    for (uint32_t r = 0; r < w->record_count; r++) {
+        walk.count = 0;
+        assert_int_equal(w->reader->ops->read_history(w->reader, &w->records[r].id, on_entry, &walk, NULL), LP_OK);
+        for (uint32_t i = 0; i < walk.count && walk.count < ENTRIES_MAX; i++)
+            world_expect(w, is_there(&walk, walk.bases[i]),
+                         "record %u: an entry of history says that its author saw what never was there (I4)", r);
+    }
+}
