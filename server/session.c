@@ -358,12 +358,16 @@ static void on_hello(session *s, store_reader *reader, session_actions *actions,
 
 /* ---- sync ---- */
 
-/* The device may have been revoked since its hello, or a copy of it become another. */
+/* The device may have been revoked since its hello, or a copy of it become another. If something was pushed under its number that this connection
+ * does not know of, a copy of it is in use, or another program on the same replica: what was pushed there is not echoed, so nothing may be
+ * read here. A new hello tells which of the two it is. */
 static lp_err look_up_device(const session *s, store_reader *reader, lp_error *error) {
     device now;
     lp_err err = auth_device(reader, s->device->number, &now, error);
     if (!err)
         s->device->shared = now.shared;
+    if (!err && now.batch > s->highest)
+        return err_set(error, LP_CLOSED, "the device has sent something on another connection");
     return err ? err : auth_revoked(&now, error);
 }
 
@@ -421,7 +425,9 @@ static bool answer_pages(session *s, store_reader *reader, session_actions *acti
             err = feed_pages(reader, s->device, cursors, page_bytes, &pages, &news, &error);
         reader->ops->snapshot_end(reader);
     }
-    if (err == LP_EXPIRED && request.size) {
+    if (err == LP_CLOSED) {
+        close_session(s, actions);
+    } else if (err == LP_EXPIRED && request.size) {
         ask_for_epoch(s, reader, actions, id, request);
     } else if (err && err != LP_EXPIRED) {
         answer_error(s, actions, id, err, &error, 0);

@@ -122,6 +122,27 @@ static void two_copies_go_on_as_two_devices_and_neither_loses_anything(void **st
     world_free(w);
 }
 
+static void a_copy_that_only_waits_learns_of_it_when_the_other_writes(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    vfs_image *phone = world_device_copy(w, 0);
+    assert_true(world_device_clone(w, phone));
+    vfs_image_free(phone);
+    w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 20, .commit_max_ms = 5};
+    world_device_start(&w->devices[1], true);
+    world_run(w, 3000); /* it waits for news */
+    world_set(w, 0, lead, "company", "under the number of both");
+    world_device_start(&w->devices[0], true);
+    world_run(w, 60000); /* nothing is said to have diverged meanwhile: world_device.c looks */
+    expect_text(w, 1, lead, "company", "under the number of both");
+    assert_int_not_equal(number_of(w, 0), number_of(w, 1));
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
 static void a_phone_set_back_reads_again_what_it_had_written_since(void **state) {
     (void)state;
     world *w = make(1);
@@ -171,6 +192,7 @@ int main(void) {
         cmocka_unit_test(what_was_forgotten_too_early_is_offered_from_what_stands),
         cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
         cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),
+        cmocka_unit_test(a_copy_that_only_waits_learns_of_it_when_the_other_writes),
         cmocka_unit_test(a_phone_set_back_reads_again_what_it_had_written_since),
         cmocka_unit_test(a_device_that_joined_after_the_backup_is_not_locked_out),
     };
