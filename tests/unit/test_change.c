@@ -48,6 +48,7 @@ static void a_list_that_breaks_the_form_is_refused(void **state) {
         SPAN_LITERAL("\x92\x90\xc0"),
         SPAN_LITERAL("\x93\x90\x90\xc0"),                                    /* uncertain what */
         SPAN_LITERAL("\x93\x92" STAMP "\x00\x90\x91\x00"),                   /* no stamp is uncertain */
+        SPAN_LITERAL("\x93\x92" STAMP "\x00\x90\x92\x00\x01"),               /* the same, with another behind it */
         SPAN_LITERAL("\x93\x92" STAMP "\x00\x90\x91\x02"),                   /* nor one that is not there */
         SPAN_LITERAL("\x92\x91" STAMP "\x90"),                               /* a stamp without skew */
         SPAN_LITERAL("\x92\x92\xc0\x01\x90"),                                /* no room for that many stamps */

@@ -151,6 +151,30 @@ static void the_signed_bytes_of_a_hello_name_everything_that_matters(void **stat
     buf_fini(&other);
 }
 
+static void the_signed_bytes_of_a_rejoin_name_everything_that_matters(void **state) {
+    (void)state;
+    uint8_t binding[32] = {1}, install[16] = {2}, key[32] = {3}, other_bytes[32] = {9};
+    message rejoin = {
+        .number = MSG_REJOIN, .device = 17, .install = span_of(install, 16), .public_key = span_of(key, 32)};
+    buf plain = {0}, other = {0};
+    message_rejoin_signed(&rejoin, span_of(binding, 32), &plain);
+    assert_int_equal(plain.size, 18 + 34 + 1 + 34 + 18);
+    assert_memory_equal(plain.data, "\xb1leadpool rejoin 1\xc4\x20\x01", 21);
+    for (int i = 0; i < 4; i++) {
+        message changed = rejoin;
+        changed.device += i == 0;
+        if (i == 1)
+            changed.install = span_of(other_bytes, 16);
+        if (i == 2)
+            changed.public_key = span_of(other_bytes, 32);
+        buf_clear(&other);
+        message_rejoin_signed(&changed, span_of(i == 3 ? other_bytes : binding, 32), &other);
+        assert_false(span_equal(buf_span(&plain), buf_span(&other)));
+    }
+    buf_fini(&plain);
+    buf_fini(&other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_and_keys_keep_their_order),
@@ -161,6 +185,7 @@ int main(void) {
         cmocka_unit_test(a_message_cut_anywhere_is_refused),
         cmocka_unit_test(a_message_that_is_too_large_is_not_sent),
         cmocka_unit_test(the_signed_bytes_of_a_hello_name_everything_that_matters),
+        cmocka_unit_test(the_signed_bytes_of_a_rejoin_name_everything_that_matters),
     };
     return cmocka_run_group_tests_name("unit_message", tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static void a_list_of_changes_that_cannot_be_opened_is_closed(void **state) {
     (void)state;
     need_own_allocator();
     span raw = SPAN_LITERAL("\x92\x92\xc4\x0cssssssssssss\x00\x90");
-    for (uint64_t i = 0; i < 2; i++) {
+    for (uint64_t i = 0; i < 3; i++) {
         changes_reader r;
         lp_error error;
         short_memory_fail(i, 1);
