@@ -12,6 +12,7 @@
 #include "client/outbox.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
+#include "tests/support/short_memory.h"
 
 #define SECOND_MS INT64_C(1000)
 #define HOUR_MS INT64_C(3600000)
@@ -383,6 +384,76 @@ static void what_followed_a_clock_ahead_comes_to_its_place_before_it_is_sent(voi
     rig_close(&b.rig);
 }
 
+/* An outbox over many boots, some with contact, and one stamp far ahead. */
+static void write_much(bench *b) {
+    for (int i = 0; i < 6; i++) {
+        b->true_ms += HOUR_MS;
+        reboot(b, i % 3 ? HOUR_MS : -HOUR_MS);
+        if (i % 4)
+            reach(b);
+        for (int k = 0; k < 2; k++) {
+            b->true_ms += SECOND_MS;
+            rig_make_lead(&b->rig, "one of many");
+        }
+        if (i % 4 == 2)
+            reach(b);
+    }
+}
+
+/* All that the clock does, in one transaction. */
+static lp_err do_all(bench *b, lp_error *error) {
+    replica *r = b->rig.replica;
+    stamp at;
+    uint64_t number;
+    clock_sample said = {bench_boot(b), b->true_ms, 0};
+    clock_wants(r, &said);
+    lp_err err = replica_begin(r, error);
+    if (err)
+        return err;
+    err = clock_stamp(r, (uint64_t)(b->true_ms + DAY_MS) << 16, &at, error);
+    if (!err)
+        err = outbox_freeze(r, OUTBOX_BATCH_BYTES, &number, error);
+    if (!err)
+        err = clock_contact(r, &said, error);
+    if (!err)
+        err = outbox_restamp(r, 0, RESTAMP_ESTIMATE, error);
+    if (!err)
+        err = replica_commit(r, error);
+    else
+        replica_rollback(r);
+    return err;
+}
+
+static void want_of_memory_leaves_all_as_it_was(void **state) {
+    bench b;
+    (void)state;
+    if (!short_memory_works())
+        skip();
+    begin(&b);
+    write_much(&b);
+    b.true_ms += HOUR_MS;
+    b.boots++; /* a boot that is not known yet */
+    b.boot_at_ms = b.true_ms;
+    int64_t entries = rig_unsent(&b.rig);
+    uint64_t failed = 0;
+    bool made = true;
+    for (uint64_t i = 0; made; i += 1 + i / 50) {
+        lp_error error;
+        rig_reopen(&b.rig);
+        int64_t corrections = replica_meta_int(b.rig.replica, "clock.corrections", 0);
+        short_memory_fail(i, 1);
+        lp_err err = do_all(&b, &error);
+        made = short_memory_end() > i; /* else nothing failed any more */
+        failed += err != LP_OK;
+        assert_true(err == LP_OK || err == LP_NOMEM || err == LP_IO);
+        assert_int_equal(replica_meta_int(b.rig.replica, "clock.corrections", 0), corrections + !err);
+        assert_int_equal(rig_unsent(&b.rig), entries);
+    }
+    assert_true(failed > 50);
+    assert_true(rig_digest_holds(&b.rig));
+    rig_close(&b.rig);
+}
+
 static void one_stamp_serves_a_transaction_whatever_it_saw(void **state) {
     bench b;
     stamp at, again;
@@ -418,6 +489,7 @@ int main(void) {
         cmocka_unit_test(other_boots_keep_their_order_between_the_contacts_and_are_marked),
         cmocka_unit_test(the_mark_travels_and_stays_in_the_authors_own_log),
         cmocka_unit_test(what_followed_a_clock_ahead_comes_to_its_place_before_it_is_sent),
+        cmocka_unit_test(want_of_memory_leaves_all_as_it_was),
         cmocka_unit_test(one_stamp_serves_a_transaction_whatever_it_saw),
     };
     return cmocka_run_group_tests_name("unit_clock", tests, NULL, NULL);
