@@ -171,7 +171,11 @@ static lp_err repair(doctor *d, lp_error *error) {
     if (!err && d->columns)
         err = each_marked(d, "SELECT rid FROM temp.doctor_mark WHERE NOT visible", store_again, error);
     if (!err && d->reread) {
-        memcpy(d->r->digests, d->sums, sizeof d->sums);
+        for (uint32_t i = 0; i < d->r->scopes.count; i++) {
+            held_scope *scope = &d->r->scopes.list[i];
+            scope->sum = d->sums[scope->number];
+            scope->changed = true;
+        }
         err = pull_forget_cursors(d->r, error);
     }
     if (!err && d->index)

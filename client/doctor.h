@@ -18,7 +18,7 @@ typedef struct doctor {
     lp_checkup *checkup;
     uint64_t repairable;                           /**< of the findings */
     bool columns, visible, index, reindex, reread; /**< what there is to repair */
-    digest sums[3];                                /**< of the server layers as they are */
+    digest sums[HELD_SCOPES_MAX];                  /**< of the server layers as they are, by number of the scope */
 } doctor;
 
 /** Everything, in one snapshot, telling d->each. Errors: LP_NOMEM, LP_IO: the check could not be made; findings are none. */

@@ -7,11 +7,11 @@
 #include "client/checks.h"
 #include "client/doctor.h"
 #include "client/fields.h"
+#include "client/holdings.h"
 #include "client/outbox.h"
 #include "client/statements.h"
 #include "proto/err.h"
 #include "proto/merge.h"
-#include "proto/schema.h"
 
 #define FIXED_COLUMNS 10
 #define REPORTS_MAX 20 /* of one sort; what follows is more of the same */
@@ -28,7 +28,7 @@ typedef struct walk {
 
 static const char rows_sql[] =
     "SELECT r.rid, r.id, r.kind, r.deleted, r.unsent, r.body, r.stamps, r.server_body, r.server_stamps,"
-    " EXISTS(SELECT 1 FROM outbox o WHERE o.rid = r.rid) FROM record r ORDER BY r.rid";
+    " EXISTS(SELECT 1 FROM outbox o WHERE o.rid = r.rid), r.held FROM record r ORDER BY r.rid";
 
 /* SELECT (c_a IS ?2) + ... FROM record WHERE rid = ?1: how many columns are what the body says. */
 static lp_err prepare_columns(walk *w, lp_error *error) {
@@ -110,10 +110,13 @@ static lp_err layers_agree(walk *w, int64_t rid, bool *agree_out, lp_error *erro
     return err;
 }
 
-static void sum_up(walk *w, const record *server, const lp_id *id) {
-    const kind_info *kind = schema_kind(server->kind);
-    for (uint32_t i = 0; w->d->r->digester && i < server->count; i++)
-        digest_add(w->d->r->digester, &w->d->sums[kind ? kind->scope : SCOPE_POOL], server->kind, id, &server->regs[i]);
+static void sum_up(walk *w, const record *server, const lp_id *id, uint64_t held) {
+    digest sum = {0};
+    for (uint32_t i = 0; w->d->r->digester && held && i < server->count; i++)
+        digest_add(w->d->r->digester, &sum, server->kind, id, &server->regs[i]);
+    for (uint32_t i = 0; i < HELD_SCOPES_MAX; i++)
+        if (held >> i & 1)
+            digest_plus(&w->d->sums[i], sum);
 }
 
 static lp_err check_row(walk *w, lp_error *error) {
@@ -133,7 +136,7 @@ static lp_err check_row(walk *w, lp_error *error) {
         tell(w, &id, named && layered && server_reads, "cannot be read");
         return named && layered && server_reads ? mark(w, rid, true) : LP_OK;
     }
-    sum_up(w, layered ? &w->server : &w->visible, &id);
+    sum_up(w, layered ? &w->server : &w->visible, &id, (uint64_t)sqlite3_column_int64(s, 10));
     if (queued != layered) {
         tell(w, &id, false,
              queued ? "has unsent changes but no server's layer" : "has a server's layer but no unsent changes");
@@ -159,8 +162,9 @@ static lp_err check_row(walk *w, lp_error *error) {
 /* Invariant (4). */
 static void compare_digests(walk *w) {
     doctor *d = w->d;
-    bool same = digest_equal(w->d->sums[SCOPE_SETUP], d->r->digests[SCOPE_SETUP]) &&
-                digest_equal(w->d->sums[SCOPE_POOL], d->r->digests[SCOPE_POOL]);
+    bool same = true;
+    for (uint32_t i = 0; i < d->r->scopes.count; i++)
+        same &= digest_equal(d->sums[d->r->scopes.list[i].number], d->r->scopes.list[i].sum);
     if (same || !w->whole || d->r->read_only || !d->r->digester)
         return;
     d->reread = true;
@@ -180,7 +184,8 @@ static lp_err open_walk(walk *w, lp_error *error) {
         sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO temp.doctor_mark VALUES(?1, ?2)", -1, &w->mark, NULL) !=
             SQLITE_OK)
         return doctor_unreadable(w->d, "record", error);
-    return prepare_columns(w, error);
+    lp_err err = holdings_load(w->d->r, error);
+    return err ? err : prepare_columns(w, error);
 }
 
 lp_err doctor_records(doctor *d, lp_error *error) {

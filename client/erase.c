@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "client/holdings.h"
 #include "client/search.h"
 #include "client/statements.h"
 #include "proto/err.h"
@@ -43,21 +44,19 @@ lp_err erase_holds(replica *r, const lp_id *id, bool *erased_out, lp_error *erro
 
 static lp_err take_out_of_digest(replica *r, const replica_row *row, lp_error *error) {
     record rec;
-    const kind_info *kind = schema_kind(row->kind);
-    digest *sum = &r->digests[kind ? kind->scope : SCOPE_POOL];
     record_init(&rec, row->kind, &row->id);
     lp_err err = record_unpack(&rec, row->layered ? row->server_body : row->body,
                                row->layered ? row->server_stamps : row->stamps, error);
-    for (uint32_t i = 0; !err && i < rec.count; i++)
-        digest_remove(r->digester, sum, row->kind, &row->id, &rec.regs[i]);
+    if (!err)
+        holdings_forget(r, row->held, &rec);
     record_fini(&rec);
-    r->touched = true;
     return err;
 }
 
 static lp_err drop_rid(replica *r, int64_t rid, lp_error *error) {
     static const statement_name drops[] = {STATEMENT_ERASE_BATCHES, STATEMENT_ERASE_OUTBOX,  STATEMENT_ERASE_REFUSED,
-                                           STATEMENT_ERASE_PAST,    STATEMENT_ERASE_WAITING, STATEMENT_ERASE_ROW};
+                                           STATEMENT_ERASE_PAST,    STATEMENT_ERASE_WAITING, STATEMENT_LEAVING_DROP,
+                                           STATEMENT_CAME_DROP_RID, STATEMENT_ERASE_ROW};
     lp_err err = search_forget(r, rid, error);
     for (size_t i = 0; !err && i < sizeof drops / sizeof drops[0]; i++)
         err = run_rid(r, drops[i], rid, error);

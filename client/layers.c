@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/erase.h"
+#include "client/holdings.h"
 #include "client/kept.h"
 #include "client/outbox.h"
 #include "client/refused.h"
@@ -15,7 +16,7 @@
 #include "proto/merge.h"
 #include "proto/schema.h"
 
-static lp_err copy_registers(record *to, const record *from, lp_error *error) {
+lp_err layers_copy(record *to, const record *from, lp_error *error) {
     record_clear(to);
     for (uint32_t i = 0; i < from->count; i++) {
         bool made;
@@ -40,6 +41,7 @@ static lp_err fill(const replica_row *row, bool with_visible, layers *l, lp_erro
     const uint8_t *base = l->bytes.data;
     l->rid = row->rid;
     l->unsent = row->unsent;
+    l->held = row->held;
     l->layered = row->layered;
     l->visible.kind = l->server.kind = row->kind;
     l->visible.id = l->server.id = row->id;
@@ -74,17 +76,21 @@ lp_err layers_open_rid(replica *r, int64_t rid, layers *l, lp_error *error) {
     if (err == LP_NOT_FOUND)
         return err_set(error, LP_CORRUPT, "the outbox names a record that is gone; run leadpool doctor");
     if (!err)
-        err = fill(&row, false, l, error);
+        err = fill(&row, !row.layered, l, error);
     statement(r, STATEMENT_ROW_BY_RID, NULL);
     /* An earlier entry of the same batch may have settled all that was unacked: then the two layers are one, not one and none. */
     if (!err && !l->layered)
-        err = copy_registers(&l->server, &l->visible, error);
+        err = layers_copy(&l->server, &l->visible, error);
+    l->apart = true;
     return err;
 }
 
 lp_err layers_save(replica *r, layers *l, lp_error *error) {
-    replica_image image = {&l->visible, l->layered ? &l->server : NULL, l->unsent};
-    return replica_store(r, l->rid, &image, &l->rid, error);
+    replica_image image = {&l->visible, l->layered ? &l->server : NULL, l->unsent, l->held};
+    bool stays = l->held_anew && l->rid;
+    l->held_anew = false;
+    lp_err err = replica_store(r, l->rid, &image, &l->rid, error);
+    return !err && stays && r->scopes.leaving ? statement_run_int(r, STATEMENT_LEAVING_DROP, l->rid, error) : err;
 }
 
 void layers_close(layers *l) {
@@ -94,7 +100,6 @@ void layers_close(layers *l) {
     buf_fini(&l->unacked);
 }
 
-/* Keeps a value that something newer replaces: nothing anybody typed or saw is lost from this device's history. */
 lp_err layers_keep_past(replica *r, int64_t rid, const reg *before, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_PAST, error);
     buf body = {0};
@@ -170,7 +175,7 @@ static lp_err start_layering(layers *l, lp_error *error) {
         record_clear(&l->server);
         return LP_OK;
     }
-    return copy_registers(&l->server, &l->visible, error);
+    return layers_copy(&l->server, &l->visible, error);
 }
 
 /* Merges what was written into visible; what it replaces goes to the past. */
@@ -240,22 +245,17 @@ out:
 /* ---- pull ---- */
 
 /* Merges into the server layer proper and keeps its digest. */
-static lp_err merge_server(replica *r, record *rec, const reg *change, reg *before_out, merge_outcome *outcome_out,
-                           lp_error *error) {
+static lp_err merge_server(replica *r, const layers *l, record *rec, const reg *change, reg *before_out,
+                           merge_outcome *outcome_out, lp_error *error) {
     *outcome_out = merge_change(rec, change, before_out);
     if (*outcome_out == MERGE_NOMEM)
         return err_plain(error, LP_NOMEM);
     if ((*outcome_out != MERGE_APPLIED && *outcome_out != MERGE_CLONED) || BUG(DIGEST_NOT_MOVED))
         return LP_OK;
-    const kind_info *kind = schema_kind(rec->kind);
-    digest *sum = &r->digests[kind ? kind->scope : SCOPE_POOL];
-    if (!stamp_is_none(before_out->stamp))
-        digest_remove(r->digester, sum, rec->kind, &rec->id, before_out);
     /* What was applied is what stands now; looking for it would cost as much as the merge did. */
     bool applied = *outcome_out == MERGE_APPLIED;
     const reg *now = applied ? change : record_find(rec, change->field, change->key);
-    digest_add(r->digester, sum, rec->kind, &rec->id, now);
-    r->touched = true;
+    holdings_count(r, l, now, stamp_is_none(before_out->stamp) ? NULL : before_out);
     return LP_OK;
 }
 
@@ -263,7 +263,7 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
     reg before;
     merge_outcome outcome;
     *news_out = false;
-    lp_err err = merge_server(r, l->layered && !BUG(PULL_SKIPS_SERVER_LAYER) ? &l->server : &l->visible, change,
+    lp_err err = merge_server(r, l, l->layered && !BUG(PULL_SKIPS_SERVER_LAYER) ? &l->server : &l->visible, change,
                               &before, &outcome, error);
     if (!err && l->layered) {
         if (BUG(PULL_OVER_UNSENT) && record_find(&l->visible, change->field, change->key))
@@ -284,7 +284,7 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
 lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error) {
     reg before;
     merge_outcome outcome;
-    return merge_server(r, &l->server, change, &before, &outcome, error);
+    return merge_server(r, l, &l->server, change, &before, &outcome, error);
 }
 
 static lp_err merge_unacked(void *ctx, const reg *change, lp_error *error) {
@@ -293,13 +293,26 @@ static lp_err merge_unacked(void *ctx, const reg *change, lp_error *error) {
     return merge_change(&l->visible, change, NULL) == MERGE_NOMEM ? err_plain(error, LP_NOMEM) : LP_OK;
 }
 
+lp_err layers_show(replica *r, layers *l, lp_error *error) {
+    l->unsent = false;
+    buf_clear(&l->unacked);
+    lp_err err = layers_copy(&l->visible, &l->server, error);
+    if (!err)
+        err = outbox_each(r, l->rid, &l->unacked, merge_unacked, l, error);
+    l->layered = l->unsent;
+    return err;
+}
+
 /* Only the second layer goes: neither columns nor search index are touched. */
 static lp_err drop_server(replica *r, const layers *l, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_ROW_SETTLED, error);
     if (!s)
         return LP_IO;
     sqlite3_bind_int64(s, 1, l->rid);
-    return statement_run(r, s, "save", error);
+    sqlite3_bind_int64(s, 2, (int64_t)l->held);
+    lp_err err = statement_run(r, s, "save", error);
+    bool stays = l->held_anew && r->scopes.leaving;
+    return !err && stays ? statement_run_int(r, STATEMENT_LEAVING_DROP, l->rid, error) : err;
 }
 
 static lp_err save_settled(replica *r, layers *l, lp_error *error) {
@@ -332,12 +345,7 @@ lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error) {
         return err;
     if (as_seen && (!queued || BUG(SECOND_ENTRY_DROPPED)))
         return drop_server(r, l, error);
-    l->unsent = false;
-    buf_clear(&l->unacked);
-    err = copy_registers(&l->visible, &l->server, error);
-    if (!err && queued)
-        err = outbox_each(r, l->rid, &l->unacked, merge_unacked, l, error);
-    l->layered = l->unsent;
+    err = layers_show(r, l, error);
     return err ? err : save_settled(r, l, error);
 }
 

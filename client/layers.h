@@ -17,7 +17,10 @@
 typedef struct layers {
     int64_t rid; /**< 0: not stored yet */
     bool unsent;
-    bool layered; /**< `server` differs in kind from visible: something is unacked */
+    uint64_t held;  /**< the scopes that hold it (holdings.h) */
+    bool held_anew; /**< `held` grew and is not saved yet; if the record was leaving, it is not any more */
+    bool apart;     /**< opened by rid: `server` is meaningful whether layered or not */
+    bool layered;   /**< `server` differs in kind from visible: something is unacked */
     record visible;
     record server;     /**< meaningful only if layered, or opened by rid */
     span body, stamps; /**< the visible layer as it was loaded */
@@ -49,8 +52,12 @@ lp_err layers_apply(replica *r, layers *l, const reg *change, lp_error *error);
  *  server layer. With nothing more in the outbox, that layer then is what visible was (invariant (2) of replica.h), and nothing
  *  needs rebuilding. */
 lp_err layers_settle(replica *r, layers *l, bool as_seen, lp_error *error);
+/** Makes visible anew: the server layer and what the outbox holds of the record. Nothing is saved. */
+lp_err layers_show(replica *r, layers *l, lp_error *error);
 /** Rebuilds visible of a record whose changes in the outbox have new stamps. An own value that is no longer the greatest goes to the
  *  past. */
 lp_err layers_rebuild(replica *r, int64_t rid, lp_error *error);
+
+lp_err layers_copy(record *to, const record *from, lp_error *error); /**< the registers; they go on borrowing */
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/clock.h"
+#include "client/holdings.h"
 #include "client/kept.h"
 #include "client/layers.h"
 #include "client/statements.h"
@@ -392,6 +393,7 @@ static verdict_kind judge_change(judge *j, uint32_t set, int32_t field, span *re
 
 static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_kind kind, span reason,
                             outbox_outcome *outcome, lp_error *error) {
+    lp_err err;
     outcome->pushed++;
     switch (kind) {
     /* What lost stays until the pull that brings the winner replaces it: nobody sees an older value in between, and what was typed
@@ -401,12 +403,14 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
         outcome->lost += kind == VERDICT_LOST;
         if (kind == VERDICT_LOST && BUG(LOSER_FORGOTTEN))
             return LP_OK;
-        return layers_apply(r, l, change, error);
+        err = holdings_hold_pool(r, l, error);
+        return err ? err : layers_apply(r, l, change, error);
     case VERDICT_REFUSED:
         outcome->refused++;
         outcome->refused_id = l->visible.id;
         return keep_refused(r, l->rid, change, reason, error);
     case VERDICT_RECEIVED:
+        outcome->received++;
         break;
     }
     return LP_OK;

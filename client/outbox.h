@@ -50,7 +50,7 @@ lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out,
 
 /** What became of a batch. */
 typedef struct outbox_outcome {
-    uint64_t pushed, lost, refused;
+    uint64_t pushed, lost, refused, received;
     lp_id refused_id; /**< a record with a refused change; nil if none */
 } outbox_outcome;
 /** Carries out the server's verdicts (page.h) on a batch and removes it; what was not refused is kept (kept.h): the pool has it up to `seq`. An unknown batch is left alone: it was settled before. */

@@ -8,71 +8,130 @@
 #include <string.h>
 
 #include "client/erase.h"
-#include "client/layers.h"
+#include "client/holdings.h"
 #include "client/statements.h"
+#include "client/whole.h"
 #include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
-#include "proto/schema.h"
+#include "proto/merge.h"
 
-static lp_err close_record(replica *r, layers *l, bool news, pull_outcome *outcome, lp_error *error) {
-    if (l->visible.count == 0 && l->server.count == 0)
-        return LP_OK;
-    lp_err err = layers_save(r, l, error);
-    if (!err && news) {
-        outcome->records++;
-        outcome->record = l->visible.id;
+/* A page on its way into the replica. */
+typedef struct puller {
+    replica *r;
+    held_scope *scope;
+    pull_outcome *outcome;
+    wire_reader whole; /* the ids that come whole, in the order in which they come */
+    uint32_t whole_left;
+    lp_id next_whole;
+    bool open;
+    bool is_whole; /* the open record: its registers are gathered in `came` */
+    bool news;
+    layers l;
+    record came;
+} puller;
+
+static void advance_whole(puller *p) {
+    if (p->whole_left)
+        p->next_whole = page_next_id(&p->whole);
+}
+
+static bool comes_whole(puller *p, const lp_id *id) {
+    if (p->scope->reading != READING_NEWS)
+        return true;
+    if (!p->whole_left || !id_equal(&p->next_whole, id))
+        return false;
+    p->whole_left--;
+    advance_whole(p);
+    return true;
+}
+
+static lp_err open_record(puller *p, const change_set *set, lp_error *error) {
+    lp_err err = layers_open(p->r, set->kind, &set->id, &p->l, error);
+    p->open = true;
+    p->news = false;
+    /* A record that is new here has nothing to be replaced. */
+    p->is_whole = comes_whole(p, &set->id) && p->l.rid;
+    record_init(&p->came, set->kind, &set->id);
+    if (!err)
+        holdings_hold(p->r, p->scope, &p->l);
+    return err;
+}
+
+static lp_err save_record(puller *p, lp_error *error) {
+    layers *l = &p->l;
+    bool tell = p->scope->reading == READING_EPOCH;
+    if (p->is_whole)
+        return whole_replace(p->r, l, &p->came, tell, &p->news, error);
+    return l->visible.count || l->server.count ? layers_save(p->r, l, error) : LP_OK;
+}
+
+static lp_err close_record(puller *p, lp_error *error) {
+    lp_err err = save_record(p, error);
+    if (!err && p->l.rid)
+        err = holdings_note_came(p->r, p->scope, p->l.rid, error);
+    if (!err && p->news) {
+        p->outcome->records++;
+        p->outcome->record = p->l.visible.id;
     }
     return err;
 }
 
-static lp_err apply_set(replica *r, layers *l, change_set *set, bool *news, pull_outcome *outcome, lp_error *error) {
+static void drop_record(puller *p) {
+    if (!p->open)
+        return;
+    layers_close(&p->l);
+    record_fini(&p->came);
+    p->open = false;
+}
+
+static lp_err apply_set(puller *p, change_set *set, lp_error *error) {
+    replica *r = p->r;
     reg change;
     r->seen = set->stamp.time > r->seen ? set->stamp.time : r->seen;
     while (change_next(set, &change)) {
-        bool changed;
-        lp_err err = layers_pull(r, l, &change, &changed, error);
+        bool changed = false;
+        lp_err err = LP_OK;
+        if (!p->is_whole)
+            err = layers_pull(r, &p->l, &change, &changed, error);
+        else if (merge_change(&p->came, &change, NULL) == MERGE_NOMEM)
+            err = err_plain(error, LP_NOMEM);
         if (err)
             return err;
-        *news |= changed;
-        outcome->changes++;
+        p->news |= changed;
+        p->outcome->changes++;
     }
     return set->fields.failed ? err_set(error, LP_PROTOCOL, "a change from the server is malformed") : LP_OK;
 }
 
 /* Sets of one record come in a row: it is loaded and saved once. */
-static lp_err apply_changes(replica *r, span raw, pull_outcome *outcome, lp_error *error) {
+static lp_err apply_changes(puller *p, span raw, lp_error *error) {
     changes_reader reader;
     change_set set;
-    layers l = {0};
-    bool open = false, news = false;
     lp_err err = changes_open(&reader, raw, error);
     while (!err && changes_next(&reader, &set)) {
-        if (open && !id_equal(&l.visible.id, &set.id)) {
-            err = close_record(r, &l, news, outcome, error);
-            layers_close(&l);
-            open = false;
+        if (p->open && !id_equal(&p->l.visible.id, &set.id)) {
+            err = close_record(p, error);
+            drop_record(p);
         }
         bool erased = false;
-        if (!err && !open)
-            err = erase_holds(r, &set.id, &erased, error);
-        if (!err && !open && !erased) {
-            err = layers_open(r, set.kind, &set.id, &l, error);
-            open = true;
-            news = false;
-        }
+        if (!err && !p->open)
+            err = erase_holds(p->r, &set.id, &erased, error);
+        if (!err && !p->open && !erased)
+            err = open_record(p, &set, error);
         if (!err && !erased)
-            err = apply_set(r, &l, &set, &news, outcome, error);
+            err = apply_set(p, &set, error);
     }
     if (!err && reader.sets.failed)
         err = err_set(error, LP_PROTOCOL, "a page from the server is malformed");
-    if (!err && open)
-        err = close_record(r, &l, news, outcome, error);
-    if (open)
-        layers_close(&l);
+    if (!err && p->open)
+        err = close_record(p, error);
+    drop_record(p);
     changes_close(&reader);
     return err;
 }
+
+/* ---- cursors ---- */
 
 static void cursor_key(span scope, char *key_out, size_t size) {
     snprintf(key_out, size, "cursor.%.*s", (int)scope.size, (const char *)scope.data);
@@ -84,28 +143,23 @@ static lp_err load_cursor(replica *r, span scope, buf *kept, cursor *cursor_out,
     cursor_key(scope, key, sizeof key);
     *cursor_out = (cursor){.scope = scope};
     lp_err err = replica_meta(r, key, kept, error);
-    if (err == LP_NOT_FOUND)
+    if (err == LP_NOT_FOUND) {
+        /* Own changes are not sent to who reads for the first time; whoever has removed something has to have them. */
+        cursor_out->again = replica_meta_int(r, "evicted", 0) != 0;
         return LP_OK;
+    }
     wire_reader from = wire_open(buf_span(kept));
     if (!err && !cursor_take(&from, cursor_out))
         return err_set(error, LP_CORRUPT, "the replica's cursor is damaged; keep the file and join again");
     return err;
 }
 
-/* Answers to two requests may cross: a cursor of the same epoch never goes back. *moved_out: it is the cursor now. */
-static lp_err store_cursor(replica *r, const cursor *c, bool *moved_out, lp_error *error) {
+static lp_err store_cursor(replica *r, const cursor *c, lp_error *error) {
     char key[SCOPE_NAME_BYTES_MAX + 16];
-    buf kept = {0};
     buf bytes = {0};
-    cursor old;
     cursor_key(c->scope, key, sizeof key);
-    lp_err err = load_cursor(r, c->scope, &kept, &old, error);
-    *moved_out = !err && !(span_equal(old.epoch, c->epoch) && old.seq > c->seq);
-    if (*moved_out) {
-        cursor_put(&bytes, c);
-        err = bytes.failed ? err_plain(error, LP_NOMEM) : replica_meta_put(r, key, buf_span(&bytes), error);
-    }
-    buf_fini(&kept);
+    cursor_put(&bytes, c);
+    lp_err err = bytes.failed ? err_plain(error, LP_NOMEM) : replica_meta_put(r, key, buf_span(&bytes), error);
     buf_fini(&bytes);
     return err;
 }
@@ -130,23 +184,83 @@ static lp_err erase_all(replica *r, span part, pull_outcome *outcome, lp_error *
     return err || !scrub ? err : replica_scrub_later(r, error);
 }
 
-static scope_class scope_of(span name) {
-    return span_equal(name, SPAN_LITERAL("setup")) ? SCOPE_SETUP : SCOPE_POOL;
+static bool same_history(const cursor *a, const cursor *b) {
+    return span_equal(a->epoch, b->epoch) && a->generation == b->generation;
 }
 
-lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error) {
-    bool moved = false;
-    r->touched = true;
-    lp_err err = erase_all(r, p->erased, outcome, error);
-    if (!err)
-        err = apply_changes(r, p->changes, outcome, error);
-    if (!err)
-        err = store_cursor(r, &p->cursor, &moved, error);
-    digest server;
-    if (!err && moved && p->digest.size && digest_unpack(p->digest, &server)) {
-        outcome->compared = true;
-        outcome->diverged |= !digest_equal(server, r->digests[scope_of(p->cursor.scope)]);
+/* Answers to two requests may cross. While a re-read is under way a page that is not of one was asked for before it began; one of another
+ * history than the cursor's likewise. */
+static bool is_stale(const page *p, const cursor *kept, const held_scope *scope) {
+    if (p->start)
+        return false;
+    return p->again != (scope->reading != READING_NEWS) || (kept->epoch.size && !same_history(kept, &p->cursor));
+}
+
+/* ---- pages ---- */
+
+typedef lp_err (*id_fn)(replica *r, held_scope *scope, const lp_id *id, lp_error *error);
+
+static lp_err each_id(puller *p, span part, id_fn fn, lp_error *error) {
+    uint32_t left;
+    wire_reader ids = page_ids(part, &left);
+    lp_err err = LP_OK;
+    for (; !err && left; left--) {
+        lp_id id = page_next_id(&ids);
+        err = fn(p->r, p->scope, &id, error);
     }
+    return err;
+}
+
+static lp_err apply_page(puller *p, const page *what, const cursor *kept, lp_error *error) {
+    lp_err err = LP_OK;
+    if (what->start) {
+        bool new_epoch = kept->epoch.size && !span_equal(kept->epoch, what->cursor.epoch);
+        err = holdings_begin_reading(p->r, p->scope, !same_history(kept, &what->cursor), new_epoch, error);
+    }
+    p->whole = page_ids(what->whole, &p->whole_left);
+    advance_whole(p);
+    if (!err)
+        err = each_id(p, what->left, holdings_release, error);
+    if (!err)
+        err = each_id(p, what->joined, holdings_join, error);
+    if (!err)
+        err = apply_changes(p, what->changes, error);
+    if (!err && what->again && !what->more)
+        err = holdings_end_reading(p->r, p->scope, error);
+    /* In one history the cursor never goes back, but to the beginning. */
+    bool moves = what->start || !same_history(kept, &what->cursor) || what->cursor.seq >= kept->seq;
+    if (err || !moves)
+        return err;
+    digest server;
+    if (what->digest.size && digest_unpack(what->digest, &server)) {
+        p->outcome->compared = true;
+        p->outcome->diverged |= !digest_equal(server, p->scope->sum);
+    }
+    return store_cursor(p->r, &what->cursor, error);
+}
+
+/* The scope of a page; NULL if the device does not hold it any more. Before the server has named any, pages name them. */
+static lp_err find_scope(replica *r, span name, held_scope **scope_out, lp_error *error) {
+    *scope_out = holdings_find(r, name);
+    buf named = {0};
+    lp_err err = *scope_out ? LP_OK : replica_meta(r, "scopes", &named, error);
+    buf_fini(&named);
+    return err == LP_NOT_FOUND ? holdings_open_scope(r, name, scope_out, error) : err;
+}
+
+lp_err pull_page(replica *r, const page *what, pull_outcome *outcome, lp_error *error) {
+    puller p = {.r = r, .outcome = outcome};
+    buf bytes = {0};
+    cursor kept;
+    r->touched = true;
+    lp_err err = erase_all(r, what->erased, outcome, error);
+    if (!err)
+        err = find_scope(r, what->cursor.scope, &p.scope, error);
+    if (!err && p.scope)
+        err = load_cursor(r, what->cursor.scope, &bytes, &kept, error);
+    if (!err && p.scope && !is_stale(what, &kept, p.scope))
+        err = apply_page(&p, what, &kept, error);
+    buf_fini(&bytes);
     return err;
 }
 
@@ -171,18 +285,57 @@ lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error) {
     return !err && out->failed ? err_plain(error, LP_NOMEM) : err;
 }
 
+static bool names_scope(span scopes, span name) {
+    wire_reader names = wire_open(scopes);
+    for (uint32_t left = wire_array(&names); left; left--)
+        if (span_equal(wire_text(&names), name))
+            return true;
+    return false;
+}
+
+/* What was granted holds nothing yet; what was lost holds nothing any more. */
+static lp_err move_scopes(replica *r, span scopes, lp_error *error) {
+    lp_err err = LP_OK;
+    char key[SCOPE_NAME_BYTES_MAX + 16];
+    for (uint32_t i = r->scopes.count; !err && i > 0; i--) {
+        held_scope *scope = &r->scopes.list[i - 1];
+        span name = span_text(scope->name);
+        if (names_scope(scopes, name))
+            continue;
+        cursor_key(name, key, sizeof key);
+        err = replica_meta_drop(r, key, error);
+        if (!err)
+            err = holdings_close_scope(r, scope, error);
+    }
+    bool removed = replica_meta_int(r, "evicted", 0) != 0; /* then the pool is read whole anyway */
+    wire_reader names = wire_open(scopes);
+    for (uint32_t left = wire_array(&names); !err && left; left--) {
+        held_scope *opened;
+        span name = wire_text(&names);
+        bool first = !removed && span_equal(name, SPAN_LITERAL("pool")) && !holdings_find(r, name);
+        err = holdings_open_scope(r, name, &opened, error);
+        if (!err && first)
+            err = holdings_hold_acknowledged(r, opened, error);
+    }
+    return err;
+}
+
 lp_err pull_scopes(replica *r, span scopes, lp_error *error) {
     wire_reader names = wire_open(scopes);
     uint32_t count = wire_array(&names);
     for (uint32_t i = 0; i < count; i++)
         if (wire_text(&names).size > SCOPE_NAME_BYTES_MAX)
             names.failed = true;
-    if (names.failed || count > CURSORS_MAX)
+    if (names.failed || count > HELD_SCOPES_MAX)
         return err_set(error, LP_PROTOCOL, "the server's list of scopes is malformed");
-    return replica_meta_put(r, "scopes", scopes, error);
+    r->touched = true;
+    lp_err err = move_scopes(r, scopes, error);
+    return err ? err : replica_meta_put(r, "scopes", scopes, error);
 }
 
 lp_err pull_forget_cursors(replica *r, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_FORGET_CURSORS, error);
-    return s ? statement_run(r, s, "save", error) : LP_IO;
+    lp_err err = s ? statement_run(r, s, "save", error) : LP_IO;
+    return err ? err
+               : replica_meta_put_int(r, "evicted", 1, error); /* what is not there any more has to go: a re-read */
 }

@@ -14,14 +14,15 @@ typedef struct pull_outcome {
     bool diverged;    /**< the server's digest at the page's end is not this replica's */
 } pull_outcome;
 
-/** Applies one page, in the caller's write transaction. Errors: LP_PROTOCOL, those of the replica. */
+/** Applies one page, in the caller's write transaction; after the last of an answer call holdings_evict. Errors: LP_PROTOCOL, those of the replica. */
 lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error);
 
 /** Appends the cursors of all scopes this replica holds (page.h); *known_out is false if it knows of none yet. */
 lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
 /** The next pull reads every scope from its beginning. In a write transaction. */
 lp_err pull_forget_cursors(replica *r, lp_error *error);
-/** Takes note of the scopes the server named (an array of texts). In a write transaction. */
+/** Takes note of the scopes the server named (an array of texts): those missing hold nothing any more. In a write transaction; call
+ *  holdings_evict at its end. */
 lp_err pull_scopes(replica *r, span scopes, lp_error *error);
 
 #endif

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "client/fields.h"
+#include "client/holdings.h"
 #include "client/image.h"
+#include "client/recovered.h"
 #include "client/search.h"
 #include "client/statements.h"
 #include "proto/bug.h"
@@ -84,14 +86,19 @@ static const char schema_sql[] =
     "CREATE TABLE erased(id BLOB PRIMARY KEY) WITHOUT ROWID;"
     "CREATE TABLE quarantine(qid INTEGER PRIMARY KEY, id BLOB NOT NULL, kind INTEGER NOT NULL, scope TEXT NOT NULL,"
     " changes BLOB NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, at_ms INTEGER NOT NULL);"
-    "CREATE INDEX quarantine_id ON quarantine(id);";
+    "CREATE INDEX quarantine_id ON quarantine(id);"
+    "CREATE TABLE scope(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest BLOB NOT NULL,"
+    " reading INTEGER NOT NULL);"
+    "CREATE TABLE came(scope INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY(scope, rid)) WITHOUT ROWID;"
+    "CREATE TABLE leaving(rid INTEGER PRIMARY KEY);";
 
 static void put_record_table(buf *sql) {
     const char *type;
     char text[80];
     buf_append_span(
         sql, span_text("CREATE TABLE record(rid INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL,"
-                       " deleted INTEGER NOT NULL, unsent INTEGER NOT NULL, body BLOB NOT NULL, stamps BLOB NOT NULL,"
+                       " deleted INTEGER NOT NULL, unsent INTEGER NOT NULL, held INTEGER NOT NULL DEFAULT 0,"
+                       " body BLOB NOT NULL, stamps BLOB NOT NULL,"
                        " server_body BLOB, server_stamps BLOB"));
     for (uint32_t i = 0; fields_column(i, &type); i++) {
         sqlite3_snprintf(sizeof text, text, ", %s %s", fields_column(i, &type), type);
@@ -243,6 +250,7 @@ lp_err replica_open(const char *path, bool create, const lp_env *env, const repl
         return err_plain(error, LP_NOMEM);
     r->env = env;
     r->lock = lock;
+    r->gone = recovered_keep;
     env->boot_id(env->ctx, r->boot_id);
     lp_err err = lock ? lock->acquire(lock->ctx, error) : LP_OK;
     bool locked = !err && lock;
@@ -346,24 +354,11 @@ out:
 
 /* ---- transactions ---- */
 
-static const char *const digest_keys[] = {NULL, "digest.1", "digest.2"};
-
 static lp_err read_shared(replica *r, lp_error *error) {
     r->mark = (clock_mark){0};
     r->clock.last = (uint64_t)replica_meta_int(r, "clock.last", 0);
     r->seen = (uint64_t)replica_meta_int(r, "clock.seen", 0);
-    for (int scope = SCOPE_SETUP; scope <= SCOPE_POOL; scope++) {
-        buf value = {0};
-        lp_err err = replica_meta(r, digest_keys[scope], &value, error);
-        bool ok = err == LP_NOT_FOUND ? digest_unpack((span){0}, &r->digests[scope])
-                                      : !err && digest_unpack(buf_span(&value), &r->digests[scope]);
-        buf_fini(&value);
-        if (!ok)
-            return err && err != LP_NOT_FOUND
-                       ? err
-                       : err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
-    }
-    return LP_OK;
+    return holdings_load(r, error);
 }
 
 static lp_err write_shared(replica *r, lp_error *error) {
@@ -371,12 +366,7 @@ static lp_err write_shared(replica *r, lp_error *error) {
         BUG(CLOCK_NOT_PERSISTED) ? LP_OK : replica_meta_put_int(r, "clock.last", (int64_t)r->clock.last, error);
     if (!err)
         err = replica_meta_put_int(r, "clock.seen", (int64_t)r->seen, error);
-    for (int scope = SCOPE_SETUP; !err && scope <= SCOPE_POOL; scope++) {
-        uint8_t bytes[DIGEST_BYTES];
-        digest_pack(r->digests[scope], bytes);
-        err = replica_meta_put(r, digest_keys[scope], span_of(bytes, sizeof bytes), error);
-    }
-    return err;
+    return err ? err : holdings_store(r, error);
 }
 
 /* Ends whatever is open. Without memory it may stay open until the next try. */
@@ -556,6 +546,7 @@ static lp_err read_row(replica *r, sqlite3_stmt *s, replica_row *row_out, lp_err
                              .unsent = sqlite3_column_int(s, 3) != 0,
                              .body = column_span(s, 4),
                              .stamps = column_span(s, 5),
+                             .held = (uint64_t)sqlite3_column_int64(s, 8),
                              .layered = sqlite3_column_type(s, 6) != SQLITE_NULL,
                              .server_body = column_span(s, 6),
                              .server_stamps = column_span(s, 7)};
@@ -605,13 +596,14 @@ lp_err replica_store(replica *r, int64_t rid, const replica_image *image, int64_
         sqlite3_bind_int64(s, 3, rec->kind);
         sqlite3_bind_int(s, 4, record_deleted(rec));
         sqlite3_bind_int(s, 5, image->unsent);
-        bind_span(s, 6, buf_span(&packed[0]));
-        bind_span(s, 7, buf_span(&packed[1]));
+        sqlite3_bind_int64(s, 6, (int64_t)image->held);
+        bind_span(s, 7, buf_span(&packed[0]));
+        bind_span(s, 8, buf_span(&packed[1]));
         if (image->server) {
-            bind_span(s, 8, buf_span(&packed[2]));
-            bind_span(s, 9, buf_span(&packed[3]));
+            bind_span(s, 9, buf_span(&packed[2]));
+            bind_span(s, 10, buf_span(&packed[3]));
         }
-        if (fields_bind_layout(s, 10, r->layout, rec) != SQLITE_OK)
+        if (fields_bind_layout(s, 11, r->layout, rec) != SQLITE_OK)
             err = replica_sql_error(r, "save", error);
         else
             err = statement_run(r, s, "save", error);

@@ -2,7 +2,10 @@
  *
  * Tables (schema and migrations: replica.c)
  *   meta(key TEXT PRIMARY KEY, value)                 identity, cursors, clock, digest, sync state
+ *   scope(number INTEGER PRIMARY KEY, name TEXT, digest BLOB, reading INTEGER)   what this device may read (holdings.h)
+ *   came(scope, rid), leaving(rid)                    re-reads and evictions under way (holdings.h)
  *   record(rid INTEGER PRIMARY KEY, id BLOB UNIQUE, kind INTEGER, deleted INTEGER, unsent INTEGER,
+ *          held INTEGER,                              the scopes that hold it, a bit each
  *          body BLOB, stamps BLOB,                    what the person sees (record.h packed)
  *          server_body BLOB, server_stamps BLOB,      the server's layer while changes are unacked; NULL: the same as body, stamps
  *          c_full_name, c_company, ...)               one column per schema field with COLUMN, derived from body
@@ -22,7 +25,7 @@
  *   (1) Invariants of outbox.h hold between any two transactions.
  *   (2) body/stamps = the server layer merged with every unacked change of the record.
  *   (3) meta.clock.last is not less than any stamp this device gave, but for what clock.h (4) excepts.
- *   (4) meta.digest is the digest of the server layer; it and the cursor move in one transaction with the rows.
+ *   (4) A scope's digest is that of the server layers it holds; it and the cursor move in one transaction with the rows.
  *   (5) Once something in a write transaction failed, nothing of it is stored: SQLite may have rolled back by itself, and what followed
  *       would run, and be stored, on its own.
  * Thread: one at a time; the owner locks. */
@@ -53,6 +56,30 @@ typedef struct clock_mark {
 
 #define REPLICA_FORMER_MAX 32
 
+#define HELD_SCOPES_MAX 60 /**< as many bits as `held` has, and a few to spare */
+
+typedef enum reading_state {
+    READING_NEWS = 0, /**< what is new since the cursor */
+    READING_FIRST,    /**< from the beginning, and nothing was held before */
+    READING_AGAIN,    /**< from the beginning: what does not come is gone from the scope */
+    READING_EPOCH,    /**< the same, of another history of the pool */
+} reading_state;
+
+/** A scope this device may read; holdings.h keeps them. */
+typedef struct held_scope {
+    uint32_t number; /**< its bit in `held` */
+    char name[65];
+    digest sum; /**< of the server layers it holds, as of the open transaction */
+    reading_state reading;
+    bool changed; /**< to be stored by the commit */
+} held_scope;
+
+typedef struct held_scopes {
+    uint32_t count;
+    bool leaving; /**< a record may be leaving */
+    held_scope list[HELD_SCOPES_MAX];
+} held_scopes;
+
 typedef struct replica {
     sqlite3 *db;
     const lp_env *env;
@@ -70,14 +97,16 @@ typedef struct replica {
     clock_mark mark;              /**< of the open transaction */
     lp_id pool;
     lp_id person;
-    digest digests[3]; /**< of the server layer by scope_class, as of the open transaction */
-    bool tight;        /**< the disk is nearly full: the log is kept short */
-    bool read_only;    /**< nothing can be written: reading works, every write fails with LP_IO */
-    bool writing;      /**< a write transaction is open */
-    lp_err failed;     /**< why it can only be rolled back */
-    int wal_pages;     /**< size of the WAL after the last commit */
-    bool touched;      /**< clock or digests changed in it */
-    bool scrub;        /**< text was removed that is still in the log: the next checkpoint cuts it */
+    held_scopes scopes; /**< as of the open transaction */
+    bool tight;         /**< the disk is nearly full: the log is kept short */
+    bool read_only;     /**< nothing can be written: reading works, every write fails with LP_IO */
+    bool writing;       /**< a write transaction is open */
+    lp_err failed;      /**< why it can only be rolled back */
+    int wal_pages;      /**< size of the WAL after the last commit */
+    bool touched;       /**< clock or scopes changed in it */
+    bool scrub;         /**< text was removed that is still in the log: the next checkpoint cuts it */
+    /** Told of each register that the server does not have any more after its pool was restored; NULL: nobody. */
+    lp_err (*gone)(struct replica *r, uint32_t kind, const lp_id *id, const reg *gone, lp_error *error);
 } replica;
 
 /** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */
@@ -119,8 +148,8 @@ lp_err replica_meta(replica *r, const char *key, buf *value_out, lp_error *error
 int64_t replica_meta_int(replica *r, const char *key, int64_t absent);
 /** The same for what would: errors are errors. */
 lp_err replica_meta_read_int(replica *r, const char *key, int64_t absent, int64_t *value_out, lp_error *error);
-lp_err replica_meta_drop(replica *r, const char *key, lp_error *error);
 lp_err replica_meta_put(replica *r, const char *key, span value, lp_error *error);
+lp_err replica_meta_drop(replica *r, const char *key, lp_error *error);
 lp_err replica_meta_put_int(replica *r, const char *key, int64_t value, lp_error *error);
 
 /** A record row as stored. Spans borrow from the replica until the next call. */
@@ -129,6 +158,7 @@ typedef struct replica_row {
     lp_id id;
     uint32_t kind;
     bool unsent;
+    uint64_t held;
     span body, stamps;
     bool layered; /**< server_body and server_stamps are set */
     span server_body, server_stamps;
@@ -143,6 +173,7 @@ typedef struct replica_image {
     const record *visible;
     const record *server; /**< NULL: the same as visible */
     bool unsent;
+    uint64_t held;
 } replica_image;
 /** Inserts (rid 0) or replaces a record's row, and marks it for the index. In a write transaction. */
 lp_err replica_store(replica *r, int64_t rid, const replica_image *image, int64_t *rid_out, lp_error *error);

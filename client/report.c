@@ -34,16 +34,18 @@ static lp_err copy_text(replica *r, const char *key, char *text_out, size_t size
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 
+/* The pool's, or that of what is the rep's own where the pool is not held. */
 static lp_err copy_digest(replica *r, lp_status *status, lp_error *error) {
-    buf value = {0};
     digest sum = {0, 0};
-    lp_err err = replica_meta(r, "digest.2", &value, error);
+    sqlite3_stmt *s = statement(r, STATEMENT_DIGEST, error);
+    lp_err err = s ? statement_row(r, s, "read the replica", error) : LP_IO;
     if (err == LP_NOT_FOUND)
         err = LP_OK;
-    else if (!err && !digest_unpack(buf_span(&value), &sum))
+    else if (!err && !digest_unpack(column_span(s, 0), &sum))
         err = err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
+    if (s)
+        sqlite3_reset(s);
     digest_format(sum, status->digest);
-    buf_fini(&value);
     return err;
 }
 

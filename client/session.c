@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/clock.h"
+#include "client/holdings.h"
 #include "client/outbox.h"
 #include "client/pull.h"
 #include "client/recovered.h"
@@ -336,10 +337,15 @@ static void on_welcome(client_session *s, client_actions *actions, const message
     err = err == LP_NOT_FOUND ? LP_OK : err;
     if (!err && !same) {
         err = replica_begin(s->replica, &error);
-        if (!err && (err = pull_scopes(s->replica, m->scopes, &error)))
-            replica_rollback(s->replica);
-        else if (!err)
+        uint64_t evicted;
+        if (!err)
+            err = pull_scopes(s->replica, m->scopes, &error);
+        if (!err)
+            err = holdings_evict(s->replica, &evicted, &error);
+        if (!err)
             err = replica_commit(s->replica, &error);
+        else
+            replica_rollback(s->replica);
         s->pulled = false;
     }
     bool new_epoch = false;
@@ -445,6 +451,7 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     lp_error error = {.code = LP_OK};
     outbox_outcome pushed = {0};
     pull_outcome pulled = {0};
+    uint64_t evicted = 0;
     bool more = false;
     bool has_pages = m->pages.size > 0, strange = false;
     uint32_t line_bytes = s->line.bytes;
@@ -468,6 +475,8 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     if (!err && s->line.bytes != line_bytes)
         err = replica_meta_put_int(s->replica, "line.bytes", s->line.bytes, &error);
     if (!err)
+        err = holdings_evict(s->replica, &evicted, &error);
+    if (!err)
         err = replica_commit(s->replica, &error);
     else
         replica_rollback(s->replica);
@@ -484,7 +493,8 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     uint64_t frozen = 1;
     if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)
         s->diverged = s->result.diverged = pulled.diverged;
-    if (pulled.changes)
+    pulled.records += (uint32_t)evicted * 2; /* no one of them is named: it is not there any more */
+    if (pulled.changes || evicted)
         count_conflicts(s);
     report(s, actions, &pushed, &pulled);
     if (strange)

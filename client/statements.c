@@ -43,9 +43,9 @@ void statements_close(replica *r) {
 }
 
 /* INSERT and UPDATE of a record name every derived column; the schema's table says which. Parameters: 1 rid or NULL, 2 id, 3 kind,
- * 4 deleted, 5 unsent, 6 body, 7 stamps, 8 server_body, 9 server_stamps, then the columns. */
+ * 4 deleted, 5 unsent, 6 held, 7 body, 8 stamps, 9 server_body, 10 server_stamps, then the columns. */
 static void put_row_sql(bool add, buf *sql) {
-    static const char *const fixed[] = {"id",   "kind",   "deleted",     "unsent",
+    static const char *const fixed[] = {"id",   "kind",   "deleted",     "unsent",       "held",
                                         "body", "stamps", "server_body", "server_stamps"};
     const char *type;
     uint32_t parameter = 2;
@@ -102,6 +102,14 @@ lp_err statement_run(replica *r, sqlite3_stmt *s, const char *what, lp_error *er
     lp_err err = rc == SQLITE_DONE || rc == SQLITE_ROW ? LP_OK : replica_sql_error(r, what, error);
     sqlite3_reset(s);
     return err;
+}
+
+lp_err statement_run_int(replica *r, statement_name name, int64_t parameter, lp_error *error) {
+    sqlite3_stmt *s = statement(r, name, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, parameter);
+    return statement_run(r, s, "save", error);
 }
 
 lp_err statement_row(replica *r, sqlite3_stmt *s, const char *what, lp_error *error) {

@@ -11,9 +11,35 @@
     S(ROLLBACK, "ROLLBACK")                                                                                            \
     S(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                               \
     S(META_PUT, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value")   \
-    S(ROW_BY_ID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE id = ?1")   \
-    S(ROW_BY_RID, "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps FROM record WHERE rid = ?1") \
-    S(ROW_SETTLED, "UPDATE record SET unsent = 0, server_body = NULL, server_stamps = NULL WHERE rid = ?1")            \
+    S(META_DROP, "DELETE FROM meta WHERE key = ?1")                                                                    \
+    S(ROW_BY_ID,                                                                                                       \
+      "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps, held FROM record WHERE id = ?1")        \
+    S(ROW_BY_RID,                                                                                                      \
+      "SELECT rid, id, kind, unsent, body, stamps, server_body, server_stamps, held FROM record WHERE rid = ?1")       \
+    S(ROW_SETTLED, "UPDATE record SET unsent = 0, held = ?2, server_body = NULL, server_stamps = NULL WHERE rid = ?1") \
+    S(ROW_DROP, "DELETE FROM record WHERE rid = ?1")                                                                   \
+    S(SCOPES, "SELECT number, name, digest, reading FROM scope ORDER BY number")                                       \
+    S(LEAVING_ANY, "SELECT EXISTS(SELECT 1 FROM leaving)")                                                             \
+    S(SCOPE_PUT, "INSERT INTO scope(number, name, digest, reading) VALUES(?1, ?2, ?3, ?4) "                            \
+                 "ON CONFLICT(number) DO UPDATE SET name = ?2, digest = ?3, reading = ?4")                             \
+    S(SCOPE_DROP, "DELETE FROM scope WHERE number = ?1")                                                               \
+    S(DIGEST, "SELECT digest FROM scope WHERE name IN ('pool', 'mine') ORDER BY name DESC LIMIT 1")                    \
+    S(HELD_PUT, "UPDATE record SET held = ?2 WHERE rid = ?1")                                                          \
+    S(UNHELD, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 = 0 ORDER BY rid LIMIT 1")                     \
+    S(HELD_BY, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 ORDER BY rid LIMIT 1")                        \
+    S(HELD_NOT_CAME, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 "                                       \
+                     "AND NOT EXISTS(SELECT 1 FROM came WHERE scope = ?1 AND came.rid = record.rid) "                  \
+                     "ORDER BY rid LIMIT 1")                                                                           \
+    S(CAME_ADD, "INSERT OR IGNORE INTO came(scope, rid) VALUES(?1, ?2)")                                               \
+    S(CAME_DROP, "DELETE FROM came WHERE scope = ?1")                                                                  \
+    S(CAME_DROP_RID, "DELETE FROM came WHERE rid = ?1")                                                                \
+    S(LEAVING_ADD, "INSERT OR IGNORE INTO leaving(rid) VALUES(?1)")                                                    \
+    S(LEAVING_DROP, "DELETE FROM leaving WHERE rid = ?1")                                                              \
+    S(LEAVING_READY, "SELECT rid FROM leaving WHERE NOT EXISTS(SELECT 1 FROM outbox WHERE outbox.rid = leaving.rid) "  \
+                     "LIMIT 1")                                                                                        \
+    S(PAST_DROP, "DELETE FROM past WHERE rid = ?1")                                                                    \
+    S(UNINDEXED_DROP, "DELETE FROM unindexed WHERE rid = ?1")                                                          \
+    S(REFUSED_HAS, "SELECT 1 FROM refused WHERE rid = ?1 LIMIT 1")                                                     \
     S(UNINDEXED, "INSERT OR IGNORE INTO unindexed(rid) VALUES(?1)")                                                    \
     S(PAST, "INSERT INTO past(rid, stamp, body, uncertain) VALUES(?1, ?2, ?3, ?4)")                                    \
     S(OUTBOX_ADD, "INSERT INTO outbox(rid, stamp, base, seen, made_ms, boot, boot_ms, count, body) VALUES(?1, ?2, "    \
@@ -79,7 +105,6 @@
     S(COUNT_QUARANTINED, "SELECT count(*) FROM quarantine")                                                            \
     S(COUNT_UNSENT,                                                                                                    \
       "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0), coalesce(sum(length(body)), 0) FROM outbox")         \
-    S(META_DROP, "DELETE FROM meta WHERE key = ?1")                                                                    \
     S(FORGET_CURSORS, "DELETE FROM meta WHERE key LIKE 'cursor.%'")                                                    \
     S(RECOVERED_ERASE, "DELETE FROM recovered WHERE id = ?1")                                                          \
     S(RECOVERED_ADD, "INSERT OR IGNORE INTO recovered(id, kind, field, key, value, stamp, at_ms)"                      \
@@ -128,6 +153,8 @@ sqlite3_stmt *statement(replica *r, statement_name name, lp_error *error);
 
 /** Steps a statement that yields no row, and resets it. */
 lp_err statement_run(replica *r, sqlite3_stmt *s, const char *what, lp_error *error);
+/** The same of a statement whose one parameter is a number. */
+lp_err statement_run_int(replica *r, statement_name name, int64_t parameter, lp_error *error);
 /** Steps to the next row: LP_OK, or LP_NOT_FOUND (error untouched) at the end, which also resets it. */
 lp_err statement_row(replica *r, sqlite3_stmt *s, const char *what, lp_error *error);
 /** The one integer of a query without parameters. */

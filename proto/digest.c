@@ -44,7 +44,7 @@ static uint64_t take_number(const uint8_t *at) {
 }
 
 /* Kind, id, field, stamp, size of key; then key and value, whose end needs no mark because the value is last. */
-static digest hash(digester *d, uint32_t kind, const lp_id *id, const reg *r) {
+digest digest_term(digester *d, uint32_t kind, const lp_id *id, const reg *r) {
     uint8_t head[4 + 16 + 4 + STAMP_BYTES + 4];
     put_number(head, kind, 4);
     for (int i = 0; i < 16; i++)
@@ -57,16 +57,22 @@ static digest hash(digester *d, uint32_t kind, const lp_id *id, const reg *r) {
     return (digest){take_number(out), take_number(out + 8)};
 }
 
+void digest_plus(digest *sum, digest term) {
+    sum->low += term.low;
+    sum->high += term.high + (sum->low < term.low);
+}
+
+void digest_minus(digest *sum, digest term) {
+    sum->high -= term.high + (sum->low < term.low);
+    sum->low -= term.low;
+}
+
 void digest_add(digester *d, digest *sum, uint32_t kind, const lp_id *id, const reg *r) {
-    digest h = hash(d, kind, id, r);
-    sum->low += h.low;
-    sum->high += h.high + (sum->low < h.low);
+    digest_plus(sum, digest_term(d, kind, id, r));
 }
 
 void digest_remove(digester *d, digest *sum, uint32_t kind, const lp_id *id, const reg *r) {
-    digest h = hash(d, kind, id, r);
-    sum->high -= h.high + (sum->low < h.low);
-    sum->low -= h.low;
+    digest_minus(sum, digest_term(d, kind, id, r));
 }
 
 void digest_pack(digest sum, uint8_t bytes_out[DIGEST_BYTES]) {

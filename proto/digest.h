@@ -20,6 +20,11 @@ typedef struct digester digester; /**< the keyed hash, reused */
 lp_err digester_new(const lp_id *pool, digester **digester_out, lp_error *error);
 void digester_free(digester *d);
 
+/** What one register adds to a sum. It costs a hash: compute it once and add it to as many sums as hold the record. */
+digest digest_term(digester *d, uint32_t kind, const lp_id *id, const reg *r);
+void digest_plus(digest *sum, digest term);
+void digest_minus(digest *sum, digest term);
+
 void digest_add(digester *d, digest *sum, uint32_t kind, const lp_id *id, const reg *r);
 void digest_remove(digester *d, digest *sum, uint32_t kind, const lp_id *id, const reg *r);
 

@@ -6,7 +6,7 @@
 
 /* Parts of a page on the wire: those that always come, and all that this version knows. */
 #define PARTS_ALWAYS 7
-#define PARTS_ALL 12
+#define PARTS_ALL 15
 
 /* Skips what a newer peer appended to a list of known length. */
 static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
@@ -15,13 +15,18 @@ static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
 }
 
 void cursor_put(buf *b, const cursor *c) {
-    wire_put_array(b, c->behind ? 5 : 4);
+    uint32_t count = c->again ? 7 : c->generation ? 6 : c->behind ? 5 : 4;
+    wire_put_array(b, count);
     wire_put_text(b, c->scope);
     wire_put_bytes(b, c->epoch);
     wire_put_u64(b, c->seq);
     wire_put_bytes(b, c->tag);
-    if (c->behind)
+    if (count > 4)
         wire_put_u64(b, c->behind);
+    if (count > 5)
+        wire_put_u64(b, c->generation);
+    if (count > 6)
+        wire_put_bool(b, c->again);
 }
 
 static void take_cursor_parts(wire_reader *r, cursor *c) {
@@ -40,14 +45,19 @@ bool cursor_take(wire_reader *r, cursor *cursor_out) {
     take_cursor_parts(r, cursor_out);
     if (count > 4)
         cursor_out->behind = wire_u64(r);
+    if (count > 5)
+        cursor_out->generation = wire_u64(r);
+    if (count > 6)
+        cursor_out->again = wire_bool(r);
     r->failed |= count < 4 || cursor_out->behind > cursor_out->seq;
-    skip_rest(r, count, 5);
+    skip_rest(r, count, 7);
     return !r->failed;
 }
 
 /* How many parts a page has on the wire: those at the end that say nothing are left out. */
 static uint32_t count_parts(const page *p) {
-    const bool said[] = {p->cursor.behind > 0, p->start, p->whole.size > 0, p->left.size > 0, p->erased.size > 0};
+    const bool said[] = {p->cursor.behind > 0, p->start,           p->whole.size > 0,        p->left.size > 0,
+                         p->erased.size > 0,   p->joined.size > 0, p->cursor.generation > 0, p->again};
     uint32_t count = PARTS_ALWAYS;
     for (uint32_t i = 0; i < sizeof said / sizeof said[0]; i++)
         if (said[i])
@@ -79,9 +89,13 @@ void page_put(buf *b, const page *p) {
         wire_put_u64(b, p->cursor.behind);
     if (count > PARTS_ALWAYS + 1)
         wire_put_bool(b, p->start);
-    const span ids[] = {p->whole, p->left, p->erased};
-    for (uint32_t i = 0; i < 3 && count > PARTS_ALWAYS + 2 + i; i++)
+    const span ids[] = {p->whole, p->left, p->erased, p->joined};
+    for (uint32_t i = 0; i < 4 && count > PARTS_ALWAYS + 2 + i; i++)
         put_ids(b, ids[i]);
+    if (count > PARTS_ALWAYS + 6)
+        wire_put_u64(b, p->cursor.generation);
+    if (count > PARTS_ALWAYS + 7)
+        wire_put_bool(b, p->again);
 }
 
 /* A list of ids, proved to be one; empty if there are none. */
@@ -123,9 +137,15 @@ bool page_take(wire_reader *r, page *page_out) {
         page_out->cursor.behind = wire_u64(r);
     if (count > PARTS_ALWAYS + 1)
         page_out->start = wire_bool(r);
-    span *const ids[] = {&page_out->whole, &page_out->left, &page_out->erased};
-    for (uint32_t i = 0; i < 3 && count > PARTS_ALWAYS + 2 + i; i++)
+    span *const ids[] = {&page_out->whole, &page_out->left, &page_out->erased, &page_out->joined};
+    for (uint32_t i = 0; i < 4 && count > PARTS_ALWAYS + 2 + i; i++)
         *ids[i] = take_ids(r);
+    if (count > PARTS_ALWAYS + 6)
+        page_out->cursor.generation = wire_u64(r);
+    if (count > PARTS_ALWAYS + 7)
+        page_out->again = wire_bool(r);
+    page_out->cursor.again = page_out->again && page_out->more;
+    r->failed |= page_out->start && !page_out->again;
     r->failed |= count < PARTS_ALWAYS || page_out->cursor.behind > page_out->cursor.seq;
     skip_rest(r, count, PARTS_ALL);
     return !r->failed;

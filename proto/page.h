@@ -1,11 +1,11 @@
 /* page.h - cursors, pages and verdicts: the parts of sync that are lists. Thread: any.
  *
- *     cursors  := [ [ scope, epoch, seq, tag, behind? ], ... ]
+ *     cursors  := [ [ scope, epoch, seq, tag, behind?, generation?, again? ], ... ]
  *     pages    := [ page, ... ]
- *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased ]
+ *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased, joined, generation, again ]
  *                 seq: the cursor after this page. digest is nil unless `more` is false: 16 bytes, of the whole scope at this
  *                 cursor. From behind on, parts that are zero or empty are left out at the end
- *                 start: bool; whole, left, erased: [ bin16 id, ... ]
+ *                 start, again: bool; whole, left, erased, joined: [ bin16 id, ... ]
  *     verdicts := [ [ set index, field index, verdict, reason ], ... ]          what is not listed was applied;
  *                 field index -1 speaks of the whole set */
 #ifndef PROTO_PAGE_H
@@ -28,6 +28,10 @@ typedef struct cursor {
     /** Between the pages of one pull: how far below `seq` that pull began; 0 at its end. Records come in the order of their latest
      *  change, so one that comes late also has fields written long before `seq`: wanted are those above seq - behind. */
     uint64_t behind;
+    /** Of the grant the scope was read under. Another one is another slice of the pool, and is read from its beginning. */
+    uint64_t generation;
+    /** Between the pages of a re-read; with seq 0: wanted is one. Without, own registers do not come: the device has them. */
+    bool again;
 } cursor;
 
 typedef struct page {
@@ -35,13 +39,14 @@ typedef struct page {
     bool more;
     span changes; /**< change.h; page_put takes empty for a list without sets */
     span digest;  /**< 16 bytes or empty */
-    /** The pull begins at the scope's beginning. From here to the page without `more` every record comes whole, and what a replica held of
-     *  the scope and did not get by then is not in it any more. */
+    /** The page is of a re-read, the first one if `start`, the last one if there is no `more`. Every record of a re-read comes whole, and what a
+     *  replica held of the scope and did not get by its end is not in it any more. */
+    bool again;
     bool start;
-    span
-        whole; /**< page_ids: records that come whole though the pull does not begin at the beginning: they joined the scope */
+    span whole;  /**< page_ids: records that come whole in another pull: they joined the scope */
     span left;   /**< page_ids: records that left the scope */
     span erased; /**< page_ids: records that were erased for good, here and everywhere */
+    span joined; /**< page_ids: records that joined the scope and of which the device has everything: it made them */
 } page;
 
 typedef enum verdict_kind {

@@ -26,6 +26,8 @@ typedef struct builder {
     uint64_t since;   /* where the pull began: fields at or below it the device has */
     uint64_t reached; /* seq of the last row looked at */
     size_t budget_bytes;
+    bool again; /* a re-read, which begins here if `start` */
+    bool start;
     bool first; /* the pages before it in the answer are small: there is room for the largest of records */
     bool full;
     record rec;
@@ -44,10 +46,10 @@ static int by_stamp(const void *a, const void *b) {
     return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
 }
 
-/* What the device wrote itself it has, except in records the server derives from changes under their own stamps. Who comes
+/* What the device wrote itself it has, except in records the server derives from changes under their own stamps. A re-read is whole. Who comes
  * again and reads from the beginning has lost it. */
 static bool has_already(const builder *b, const reg *r) {
-    if (r->stamp.author != b->reader || (b->returned && b->since == 0) || b->shared)
+    if (r->stamp.author != b->reader || b->again || (b->returned && b->since == 0) || b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
     return !info || !(info->flags & FIELD_SERVER) || BUG(OWN_RECORDS_LEFT_OUT);
@@ -159,6 +161,8 @@ static lp_err put_page(builder *b, store_reader *reader, scope_class scope, cons
                                 .tag = tag,
                                 .behind = b->full ? b->reached - b->since : 0},
                      .more = b->full,
+                     .start = b->start,
+                     .again = b->again,
                      .changes = buf_span(&changes),
                      .erased = b->erased_count ? buf_span(&erased) : (span){0},
                      .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
@@ -189,12 +193,15 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
         return err;
     /* Another epoch is another history: it is read from its beginning. */
     bool same_epoch = history == CURSOR_FITS;
+    bool start = from->epoch.size ? !same_epoch || (from->again && from->seq == 0) : from->again;
     builder b = {.reader = d->number,
                  .returned = d->returned,
                  .shared = d->shared,
                  .epochs = e,
                  .after = same_epoch ? from->seq : 0,
                  .since = same_epoch ? from->seq - (BUG(BEHIND_IGNORED) ? 0 : from->behind) : 0,
+                 .start = start,
+                 .again = start || (same_epoch && from->again),
                  .budget_bytes = budget_bytes,
                  .first = out->size <= BEFORE_BYTES_MAX};
     b.reached = b.after;

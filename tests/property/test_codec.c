@@ -348,8 +348,12 @@ static void cursors_pages_and_verdicts_come_back(void **state) {
             one.cursor.behind = prop_below(&p, one.cursor.seq / 2 + 1);
         one.start = prop_chance(&p, 30);
         const span ids = SPAN_LITERAL("\x91\xc4\x10iiiiiiiiiiiiiiii");
-        span *const lists[] = {&one.whole, &one.left, &one.erased};
-        for (int k = 0; k < 3; k++)
+        one.again = one.start || prop_chance(&p, 30);
+        one.cursor.again = one.again && one.more;
+        if (prop_chance(&p, 30))
+            one.cursor.generation = prop_number(&p);
+        span *const lists[] = {&one.whole, &one.left, &one.erased, &one.joined};
+        for (int k = 0; k < 4; k++)
             if (prop_chance(&p, 30))
                 *lists[k] = ids;
         verdict judged = {.set = (uint32_t)prop_number(&p),

@@ -69,18 +69,22 @@ static bool on_row(void *ctx, const store_row *row) {
 
 static void check_digests(world *w, const row_walk *walk, scope_class scope) {
     digest stored, here;
-    const char *key = scope == SCOPE_SETUP ? "digest.1" : "digest.2";
+    const char *name = scope == SCOPE_SETUP ? "setup" : "pool";
     assert_int_equal(pool_scope_digest(w->reader, scope, &stored, NULL), LP_OK);
-    world_expect(w, digest_equal(stored, walk->sums[scope]), "the server's %s is not that of its rows", key);
+    world_expect(w, digest_equal(stored, walk->sums[scope]), "the server's digest of %s is not that of its rows", name);
     for (uint32_t i = 0; i < w->options.devices; i++) {
         if (w->devices[i].revoked)
             continue;
-        buf value = {0};
-        lp_err err = replica_meta(w->devices[i].replica, key, &value, NULL);
-        world_expect(w, (!err || err == LP_NOT_FOUND) && digest_unpack(buf_span(&value), &here), "device %u has no %s",
-                     i, key);
-        world_expect(w, digest_equal(here, stored), "device %u: %s differs from the server's", i, key);
-        buf_fini(&value);
+        sqlite3_stmt *s = NULL;
+        assert_int_equal(
+            sqlite3_prepare_v2(w->devices[i].replica->db, "SELECT digest FROM scope WHERE name = ?1", -1, &s, NULL),
+            SQLITE_OK);
+        sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+        bool found = sqlite3_step(s) == SQLITE_ROW &&
+                     digest_unpack(span_of(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0)), &here);
+        sqlite3_finalize(s);
+        world_expect(w, found, "device %u has no digest of %s", i, name);
+        world_expect(w, digest_equal(here, stored), "device %u: the digest of %s differs from the server's", i, name);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "client/fields.h"
+#include "client/holdings.h"
 #include "client/pull.h"
 #include "client/txn.h"
 #include "proto/change.h"
@@ -51,6 +52,10 @@ void rig_join(rig *r, uint32_t device) {
     assert_int_equal(client_join_take(r->replica, buf_span(&answer), NULL), LP_OK);
     assert_int_equal(replica_meta(r->replica, "device.seed", &seed, NULL), LP_OK);
     memcpy(r->seed, seed.data, sizeof r->seed);
+    held_scope *pool;
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(holdings_open_scope(r->replica, SPAN_LITERAL("pool"), &pool, NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     buf_fini(&request);
     buf_fini(&answer);
     buf_fini(&seed);
@@ -311,7 +316,10 @@ bool rig_digest_holds(rig *r) {
         record_fini(&rec);
     }
     sqlite3_finalize(s);
-    replica_meta(r->replica, "digest.2", &value, NULL);
+    if (!sqlite3_prepare_v2(r->replica->db, "SELECT digest FROM scope WHERE name = 'pool'", -1, &s, NULL) &&
+        sqlite3_step(s) == SQLITE_ROW)
+        buf_append(&value, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    sqlite3_finalize(s);
     bool holds = digest_unpack(buf_span(&value), &kept) && digest_equal(kept, sum);
     buf_fini(&value);
     return holds;

@@ -156,7 +156,7 @@ static void what_follows_from_the_rest_is_repaired(void **state) {
         "UPDATE record SET unsent = 1 - unsent WHERE rid = 9",
         "UPDATE record SET deleted = 1 WHERE rid = 3",
         "UPDATE record SET body = server_body, stamps = server_stamps WHERE rid = (SELECT min(rid) FROM outbox)",
-        "UPDATE meta SET value = x'00112233445566778899aabbccddeeff' WHERE key = 'digest.2'",
+        "UPDATE scope SET digest = x'00112233445566778899aabbccddeeff' WHERE name = 'pool'",
         "INSERT OR REPLACE INTO meta VALUES('scopes', x'91a4706f6f6c'); INSERT OR REPLACE INTO meta "
         "VALUES('cursor.pool', x'c1')",
         "UPDATE lead_text_content SET c0 = 'nobody' WHERE id = 4",

@@ -46,7 +46,8 @@ static void cursors_are_held_to_their_form(void **state) {
     (void)state;
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool" EPOCH "\x07" TAG)));
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\x00\xc4\x00")));
-    assert_true(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x00\xa1x")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x98\xa4pool\xc4\x00\x00\xc4\x00\x00\x05\xc3\xa1x")));
+    assert_false(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x00\xa1x")));
     assert_true(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x07")));
     assert_false(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x08")));
     assert_false(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\xff")));
@@ -89,10 +90,14 @@ static void ids_of_a_page_come_back_as_they_were_put(void **state) {
     const span one = SPAN_LITERAL("\x91" EPOCH), two = SPAN_LITERAL("\x92" EPOCH "\xc4\x10gggggggggggggggQ");
     buf b = {0};
     page p = {.cursor = {.scope = SPAN_LITERAL("pool"), .seq = 7}, .start = true, .whole = one, .erased = two}, back;
+    p.joined = one;
+    p.cursor.generation = 300;
+    p.again = true;
     page_put(&b, &p);
     wire_reader r = wire_open(buf_span(&b));
     assert_true(page_take(&r, &back) && wire_done(&r));
     assert_true(back.start && span_equal(back.whole, one) && back.left.size == 0 && span_equal(back.erased, two));
+    assert_true(back.again && span_equal(back.joined, one) && back.cursor.generation == 300);
     uint32_t left;
     wire_reader ids = page_ids(back.erased, &left);
     assert_int_equal(left, 2);
@@ -107,11 +112,14 @@ static void ids_of_a_page_come_back_as_they_were_put(void **state) {
 static void ids_of_a_page_are_held_to_their_form(void **state) {
     (void)state;
 #define HEAD "\xa4pool" EPOCH "\x07" TAG "\xc2\x92\x90\x90\xc0"
-    assert_true(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\xc3")));
+    assert_true(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\xc2")));
+    assert_true(page_ok(SPAN_LITERAL("\x9f" HEAD "\x00\xc3\x90\x90\x90\x90\x00\xc3")));
+    assert_false(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\xc3"))); /* a re-read begins, and the page is of none */
     assert_false(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\x01")));
     assert_false(page_ok(SPAN_LITERAL("\x98" HEAD "\x08"))); /* behind its own beginning */
     assert_true(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" EPOCH)));
-    assert_true(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\xa1x")));
+    assert_true(page_ok(SPAN_LITERAL("\xdc\x00\x10" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\x90\x05\xc3\xa1x")));
+    assert_false(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x90\x07")));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" TAG)));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x92" TAG EPOCH)));
     assert_false(page_ok(SPAN_LITERAL("\x9b" HEAD "\x00\xc2\x90\xc0")));
