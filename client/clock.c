@@ -157,8 +157,8 @@ static lp_err last_contact(replica *r, int64_t boot, contact *contact_out, lp_er
 
 void clock_fit(replica *r, clock_sample *sample) {
     int64_t estimate_ms = clock_now_ms(r) - (boot_ms(r) - sample->boot_ms);
-    int64_t least_ms = sample->server_ms - sample->error_ms, most_ms = sample->server_ms + sample->error_ms;
-    sample->server_ms = estimate_ms < least_ms ? least_ms : estimate_ms > most_ms ? most_ms : estimate_ms;
+    if (distance(estimate_ms, sample->server_ms) <= sample->error_ms)
+        sample->server_ms = estimate_ms;
 }
 
 bool clock_wants(replica *r, const clock_sample *sample) {

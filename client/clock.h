@@ -34,7 +34,7 @@ lp_err clock_stamp(replica *r, uint64_t seen, stamp *at_out, lp_error *error);
 typedef struct clock_sample {
     int64_t boot_ms, server_ms, error_ms;
 } clock_sample;
-/** Moves the sample to where the estimate is, as far as its error allows: what a slow answer leaves open stays as it is. */
+/** Moves the sample to where the estimate is, if its error allows that: what a slow answer leaves open stays as it is. */
 void clock_fit(replica *r, clock_sample *sample);
 /** True if the sample tells more than what is known, and more than it costs to store. Outside a transaction too. */
 bool clock_wants(replica *r, const clock_sample *sample);
