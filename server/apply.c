@@ -274,6 +274,11 @@ static int64_t latest_ms(pool *p, const record *rec) {
     return latest + APPLY_AHEAD_MS;
 }
 
+/* A copy of the device may have sent the same change in a set with others than these: it had not yet written some of them anew. */
+static bool maybe_known(const apply_author *author) {
+    return author->reoffer || (author->former && (author->former->shared || author->former->former_count));
+}
+
 static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec, plan *pl,
                            apply_verdicts *verdicts, lp_error *error) {
     bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
@@ -292,7 +297,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
         give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
         return LP_OK;
     }
-    if (!err && author->reoffer)
+    if (!err && maybe_known(author))
         err = forget_known(p, set, pl, error);
     if (err || pl->count == 0)
         return err;
