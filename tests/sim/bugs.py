@@ -4,7 +4,7 @@ with -DLEADPOOL_BUGS=ON.
 
 Each bug is made live in turn. Without --find its killer of tests/sim/killers.txt is run first; if that seed does not find it any more,
 because schedules or code have changed, a search begins: seeds 1 to 1000 of the simulator on the memory store, the same on the SQLite
-store, then the sweeps over the disk. Exit status 0: every bug was found.
+store, then the sweeps over the disk. Exit status 0: every bug was found; bugs without a known killer count with --find only.
 
     --find    search for all of them
     --write   what was found goes into tests/sim/killers.txt and the table of docs/RELIABILITY.md
@@ -52,6 +52,8 @@ def seeds(bug, binaries, store, first, last):
 
 
 def sweep(bug, binaries, program):
+    if not (binaries / program).exists():
+        return None
     done = run(bug, [binaries / program])
     if done.returncode == 0:
         return None
@@ -97,6 +99,8 @@ def write(found):
     for name, (program, seed, what) in sorted(found.items()):
         seen = re.sub(r"[|\n]", " ", re.sub(r"; replay with.*", "", what)).strip()[:140]
         rows.append(f"| `{name}` | {what_is[name]} | {program} | {seed or 'a sweep'} | {seen} |")
+    unfound = [f"`{name}` ({what})" for name, what in what_is.items() if name not in found]
+    rows += ["", "Planted, and no seed is known yet that finds it: " + "; ".join(unfound) + "."] if unfound else []
     text = TABLE.read_text("utf-8")
     before, rest = text.split(BEGIN, 1)
     TABLE.write_text(before + BEGIN + "\n\n" + "\n".join(rows) + "\n\n" + END + rest.split(END, 1)[1], "utf-8")
@@ -114,6 +118,9 @@ def main():
             continue
         started = time.monotonic()
         killer = killers.get(name) if "--find" not in options else None
+        if killers and not killer and "--find" not in options and not chosen:
+            print(f"{name}: no seed is known that finds it", flush=True)
+            continue
         result = (known(name, binaries, killer) if killer else None) or search(name, binaries)
         if result:
             found[name] = result
@@ -121,7 +128,7 @@ def main():
         else:
             missed.append(name)
             print(f"{name}: NOT FOUND ({time.monotonic() - started:.0f} s)", flush=True)
-    if "--write" in options and not missed and not chosen:
+    if "--write" in options and not chosen:
         write(found)
     print(json.dumps({"campaign": "bugs", "bugs": len(found) + len(missed), "found": len(found), "missed": missed}))
     sys.exit(1 if missed else 0)
