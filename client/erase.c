@@ -97,14 +97,13 @@ static lp_err erase_followers(replica *r, const lp_id *id, int depth, bool *know
 }
 
 static lp_err erase_at(replica *r, const lp_id *id, int depth, bool *known, lp_error *error) {
+    static const statement_name drops[] = {STATEMENT_ERASE_QUARANTINE, STATEMENT_KEPT_ERASE, STATEMENT_RECOVERED_ERASE};
     replica_row row;
     lp_err err = run_blob(r, STATEMENT_ERASED_ADD, id_span(id), error);
-    if (!err)
-        err = run_blob(r, STATEMENT_ERASE_QUARANTINE, id_span(id), error);
-    if (!err)
-        err = run_blob(r, STATEMENT_KEPT_ERASE, id_span(id), error);
-    if (!err)
-        err = run_blob(r, STATEMENT_RECOVERED_ERASE, id_span(id), error);
+    for (size_t i = 0; !err && i < sizeof drops / sizeof drops[0]; i++) {
+        err = run_blob(r, drops[i], id_span(id), error);
+        *known |= !err && sqlite3_changes(r->db) > 0;
+    }
     if (!err && depth < DEPTH_MAX)
         err = erase_followers(r, id, depth, known, error);
     if (!err)

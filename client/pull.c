@@ -9,6 +9,7 @@
 
 #include "client/erase.h"
 #include "client/holdings.h"
+#include "client/quarantine.h"
 #include "client/statements.h"
 #include "client/whole.h"
 #include "proto/bug.h"
@@ -131,6 +132,147 @@ static lp_err apply_changes(puller *p, span raw, lp_error *error) {
     return err;
 }
 
+/* ---- what cannot be taken in ---- */
+
+typedef struct whole_place {
+    wire_reader ids;
+    uint32_t left;
+    lp_id next;
+} whole_place;
+
+static whole_place place_of(const puller *p) {
+    return (whole_place){p->whole, p->whole_left, p->next_whole};
+}
+
+static void put_back(puller *p, const whole_place *place, const pull_outcome *outcome) {
+    p->whole = place->ids;
+    p->whole_left = place->left;
+    p->next_whole = place->next;
+    *p->outcome = *outcome;
+}
+
+/* Not to be swept: it came, though it could not be read. */
+static lp_err note_came(puller *p, const lp_id *id, lp_error *error) {
+    replica_row row;
+    lp_err err = replica_load(p->r, id, &row, error);
+    int64_t rid = err ? 0 : row.rid;
+    statement(p->r, STATEMENT_ROW_BY_ID, NULL);
+    if (err)
+        return err == LP_NOT_FOUND ? LP_OK : err;
+    return holdings_note_came(p->r, p->scope, rid, error);
+}
+
+/* One record by itself: taken in, or put aside. */
+static lp_err apply_record(puller *p, const record_sets *sets, lp_error *error) {
+    buf raw = {0};
+    attempt a;
+    lp_error why = {.message = ""};
+    whole_place place = place_of(p);
+    pull_outcome outcome = *p->outcome;
+    record_sets_put(sets, &raw);
+    lp_err err = raw.failed ? err_plain(error, LP_NOMEM) : attempt_begin(p->r, &a, error);
+    lp_err failed = err ? LP_OK : apply_changes(p, buf_span(&raw), &why);
+    if (!err && !failed)
+        err = attempt_keep(p->r, error);
+    else if (!err && !quarantine_takes(p->r, failed))
+        err = err_set(error, failed, "%s", why.message);
+    else if (!err) {
+        err = attempt_undo(p->r, &a, error);
+        put_back(p, &place, &outcome);
+        comes_whole(p, &sets->id);
+        if (!err)
+            err = quarantine_keep(p->r, span_text(p->scope->name), sets, &why, error);
+        if (!err)
+            err = note_came(p, &sets->id, error);
+    }
+    buf_fini(&raw);
+    return err;
+}
+
+/* Record by record, because something in the list could not be taken in. */
+static lp_err apply_each(puller *p, span raw, lp_error *error) {
+    changes_reader reader;
+    change_set set;
+    record_sets sets = {0};
+    lp_err err = changes_open(&reader, raw, error);
+    while (!err && changes_next(&reader, &set)) {
+        if (sets.count && !id_equal(&sets.id, &set.id)) {
+            err = apply_record(p, &sets, error);
+            record_sets_fini(&sets);
+        }
+        record_sets_add(&sets, &set);
+    }
+    if (!err && reader.sets.failed)
+        err = err_set(error, LP_PROTOCOL, "a page from the server is malformed");
+    if (!err && sets.count)
+        err = apply_record(p, &sets, error);
+    record_sets_fini(&sets);
+    changes_close(&reader);
+    return err;
+}
+
+/* All at once; and if that fails for what a record says, each by itself. */
+static lp_err take_in(puller *p, span raw, lp_error *error) {
+    attempt a;
+    whole_place place = place_of(p);
+    pull_outcome outcome = *p->outcome;
+    lp_err err = attempt_begin(p->r, &a, error);
+    if (err)
+        return err;
+    err = apply_changes(p, raw, error);
+    if (!err)
+        return attempt_keep(p->r, error);
+    if (!quarantine_takes(p->r, err))
+        return err;
+    err = attempt_undo(p->r, &a, error);
+    put_back(p, &place, &outcome);
+    return err ? err : apply_each(p, raw, error);
+}
+
+static lp_err retry_one(replica *r, int64_t qid, span scope, span changes, lp_error *error) {
+    attempt a;
+    pull_outcome ignored = {0};
+    puller p = {.r = r, .outcome = &ignored, .scope = holdings_find(r, scope)};
+    lp_err err = attempt_begin(r, &a, error);
+    lp_err failed = err || !p.scope ? LP_OK : apply_changes(&p, changes, error);
+    if (!err && failed && !quarantine_takes(r, failed))
+        return failed;
+    if (!err)
+        err = failed ? attempt_undo(r, &a, error) : attempt_keep(r, error);
+    return err ? err : quarantine_settle(r, qid, !failed, error);
+}
+
+static lp_err retry_all(replica *r, lp_error *error) {
+    buf scope = {0}, changes = {0};
+    int64_t qid = 0;
+    lp_err err = LP_OK;
+    while (!err) {
+        buf_clear(&scope);
+        buf_clear(&changes);
+        err = quarantine_next(r, qid, &qid, &scope, &changes, error);
+        if (!err)
+            err = retry_one(r, qid, buf_span(&scope), buf_span(&changes), error);
+    }
+    buf_fini(&scope);
+    buf_fini(&changes);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+lp_err pull_retry(replica *r, lp_error *error) {
+    bool any;
+    lp_err err = quarantine_any(r, &any, error);
+    if (err || !any)
+        return err;
+    err = replica_begin(r, error);
+    if (err)
+        return err;
+    err = retry_all(r, error);
+    if (!err)
+        return replica_commit(r, error);
+    replica_rollback(r);
+    return err;
+}
+
 /* ---- cursors ---- */
 
 static void cursor_key(span scope, char *key_out, size_t size) {
@@ -184,6 +326,19 @@ static lp_err erase_all(replica *r, span part, pull_outcome *outcome, lp_error *
     return err || !scrub ? err : replica_scrub_later(r, error);
 }
 
+/* No scope holds it any more. If something of it is unsent it waits for its verdict, and goes then. */
+static lp_err release_all(replica *r, span part, lp_error *error) {
+    uint32_t left;
+    wire_reader ids = page_ids(part, &left);
+    lp_err err = LP_OK;
+    for (; !err && left > 0; left--) {
+        lp_id id = page_next_id(&ids);
+        for (uint32_t i = 0; !err && i < r->scopes.count; i++)
+            err = holdings_release(r, &r->scopes.list[i], &id, error);
+    }
+    return err;
+}
+
 static bool same_history(const cursor *a, const cursor *b) {
     return span_equal(a->epoch, b->epoch) && a->generation == b->generation;
 }
@@ -224,7 +379,7 @@ static lp_err apply_page(puller *p, const page *what, const cursor *kept, lp_err
     if (!err)
         err = each_id(p, what->joined, holdings_join, error);
     if (!err)
-        err = apply_changes(p, what->changes, error);
+        err = take_in(p, what->changes, error);
     if (!err && what->again && !what->more)
         err = holdings_end_reading(p->r, p->scope, error);
     /* In one history the cursor never goes back, but to the beginning. */
@@ -232,7 +387,12 @@ static lp_err apply_page(puller *p, const page *what, const cursor *kept, lp_err
     if (err || !moves)
         return err;
     digest server;
-    if (what->digest.size && digest_unpack(what->digest, &server)) {
+    bool incomplete = false;
+    err = quarantine_any(p->r, &incomplete, error);
+    if (err)
+        return err;
+    /* With something aside the digests differ, and it is known why. */
+    if (!incomplete && what->digest.size && digest_unpack(what->digest, &server)) {
         p->outcome->compared = true;
         p->outcome->diverged |= !digest_equal(server, p->scope->sum);
     }
@@ -254,6 +414,8 @@ lp_err pull_page(replica *r, const page *what, pull_outcome *outcome, lp_error *
     cursor kept;
     r->touched = true;
     lp_err err = erase_all(r, what->erased, outcome, error);
+    if (!err)
+        err = release_all(r, what->purged, error);
     if (!err)
         err = find_scope(r, what->cursor.scope, &p.scope, error);
     if (!err && p.scope)

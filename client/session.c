@@ -414,6 +414,7 @@ static void report(client_session *s, client_actions *actions, const outbox_outc
                    const pull_outcome *pulled) {
     s->result.pushed += pushed->pushed;
     s->result.lost += pushed->lost;
+    s->result.received += pushed->received;
     s->result.refused += pushed->refused;
     s->result.pulled += pulled->changes;
     if (pushed->refused)
@@ -627,6 +628,8 @@ static void on_start(client_session *s, client_actions *actions, bool keep) {
     s->progressed = false;
     s->clocks = 0;
     s->failures = 0;
+    lp_error ignored;
+    pull_retry(s->replica, &ignored);
     count_conflicts(s);
     if (!s->replica->clock.author) {
         block(s, actions, LP_NOT_FOUND, "the replica has not joined a pool; join with an invitation first");

@@ -92,7 +92,7 @@
     S(ERASED_HOLDS, "SELECT 1 FROM erased WHERE id = ?1")                                                              \
     S(TOUCHES_OF, "SELECT id FROM record WHERE kind = 2 AND c_lead = ?1")                                              \
     S(CONFLICTS_OF, "SELECT id FROM record WHERE kind = 5 AND c_record = ?1")                                          \
-    S(ERASE_QUARANTINE, "DELETE FROM quarantine WHERE id = ?1")                                                        \
+    S(ERASE_QUARANTINE, "DELETE FROM quarantine WHERE id = ?1 OR instr(changes, ?1) > 0")                              \
     S(ERASE_BATCHES, "DELETE FROM batch WHERE number >= (SELECT min(number) FROM batch JOIN outbox"                    \
                      " ON oseq BETWEEN first AND last WHERE rid = ?1)")                                                \
     S(ERASE_OUTBOX, "DELETE FROM outbox WHERE rid = ?1")                                                               \
@@ -102,6 +102,12 @@
     S(ERASE_ROW, "DELETE FROM record WHERE rid = ?1")                                                                  \
     S(REFUSED_OF, "SELECT field, key, value, stamp FROM refused WHERE rid = ?1 ORDER BY stamp DESC")                   \
     S(REFUSED_DROP, "DELETE FROM refused WHERE rid = ?1 AND field = ?2 AND key = ?3")                                  \
+    S(QUARANTINE_ADD, "INSERT INTO quarantine(id, kind, scope, changes, reason, version, at_ms)"                       \
+                      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                           \
+    S(QUARANTINE_NEXT, "SELECT qid, scope, changes FROM quarantine WHERE qid > ?1 AND version <> ?2 ORDER BY qid"      \
+                       " LIMIT 1")                                                                                     \
+    S(QUARANTINE_DROP, "DELETE FROM quarantine WHERE qid = ?1")                                                        \
+    S(QUARANTINE_AGAIN, "UPDATE quarantine SET version = ?2 WHERE qid = ?1")                                           \
     S(COUNT_QUARANTINED, "SELECT count(*) FROM quarantine")                                                            \
     S(COUNT_UNSENT,                                                                                                    \
       "SELECT coalesce(sum(count), 0), coalesce(min(made_ms), 0), coalesce(sum(length(body)), 0) FROM outbox")         \

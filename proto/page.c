@@ -6,7 +6,7 @@
 
 /* Parts of a page on the wire: those that always come, and all that this version knows. */
 #define PARTS_ALWAYS 7
-#define PARTS_ALL 15
+#define PARTS_ALL 16
 
 /* Skips what a newer peer appended to a list of known length. */
 static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
@@ -56,8 +56,9 @@ bool cursor_take(wire_reader *r, cursor *cursor_out) {
 
 /* How many parts a page has on the wire: those at the end that say nothing are left out. */
 static uint32_t count_parts(const page *p) {
-    const bool said[] = {p->cursor.behind > 0, p->start,           p->whole.size > 0,        p->left.size > 0,
-                         p->erased.size > 0,   p->joined.size > 0, p->cursor.generation > 0, p->again};
+    const bool said[] = {p->cursor.behind > 0,     p->start,           p->whole.size > 0,
+                         p->left.size > 0,         p->erased.size > 0, p->joined.size > 0,
+                         p->cursor.generation > 0, p->again,           p->purged.size > 0};
     uint32_t count = PARTS_ALWAYS;
     for (uint32_t i = 0; i < sizeof said / sizeof said[0]; i++)
         if (said[i])
@@ -96,6 +97,8 @@ void page_put(buf *b, const page *p) {
         wire_put_u64(b, p->cursor.generation);
     if (count > PARTS_ALWAYS + 7)
         wire_put_bool(b, p->again);
+    if (count > PARTS_ALWAYS + 8)
+        put_ids(b, p->purged);
 }
 
 /* A list of ids, proved to be one; empty if there are none. */
@@ -144,6 +147,8 @@ bool page_take(wire_reader *r, page *page_out) {
         page_out->cursor.generation = wire_u64(r);
     if (count > PARTS_ALWAYS + 7)
         page_out->again = wire_bool(r);
+    if (count > PARTS_ALWAYS + 8)
+        page_out->purged = take_ids(r);
     page_out->cursor.again = page_out->again && page_out->more;
     r->failed |= page_out->start && !page_out->again;
     r->failed |= count < PARTS_ALWAYS || page_out->cursor.behind > page_out->cursor.seq;

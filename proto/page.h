@@ -2,10 +2,11 @@
  *
  *     cursors  := [ [ scope, epoch, seq, tag, behind?, generation?, again? ], ... ]
  *     pages    := [ page, ... ]
- *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased, joined, generation, again ]
+ *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased, joined, generation, again,
+ *                   purged ]
  *                 seq: the cursor after this page. digest is nil unless `more` is false: 16 bytes, of the whole scope at this
  *                 cursor. From behind on, parts that are zero or empty are left out at the end
- *                 start, again: bool; whole, left, erased, joined: [ bin16 id, ... ]
+ *                 start, again: bool; whole, left, erased, joined, purged: [ bin16 id, ... ]
  *     verdicts := [ [ set index, field index, verdict, reason ], ... ]          what is not listed was applied;
  *                 field index -1 speaks of the whole set */
 #ifndef PROTO_PAGE_H
@@ -46,6 +47,7 @@ typedef struct page {
     span whole;  /**< page_ids: records that come whole in another pull: they joined the scope */
     span left;   /**< page_ids: records that left the scope */
     span erased; /**< page_ids: records that were erased for good, here and everywhere */
+    span purged; /**< page_ids: records that were deleted long ago and are forgotten */
     span joined; /**< page_ids: records that joined the scope and of which the device has everything: it made them */
 } page;
 

@@ -48,6 +48,10 @@ static const command commands[] = {
     {"devices", admin_devices, "data", false, "devices --data DIR [--json]",
      "lists the devices: number, person, when they were here last, what they have read, whether they are revoked",
      "leadpoold devices --data /var/lib/leadpool"},
+    {"purge", admin_purge, "data days", false, "purge --data DIR [--days N] [--json]",
+     "forgets what was deleted N days ago (retention_days), once every device that was here since knows; serve does it "
+     "daily",
+     "leadpoold purge --data /var/lib/leadpool --days 90"},
     {"revoke", admin_revoke, "data device", false, "revoke --data DIR --device N [--json]",
      "ends a device's access: it gets nothing any more, and what it still sends goes to review for some days",
      "leadpoold revoke --data /var/lib/leadpool --device 17"},

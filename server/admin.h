@@ -39,11 +39,15 @@ lp_err admin_verify(const admin_args *args, lp_error *error);
 lp_err admin_erase(const admin_args *args, lp_error *error);
 lp_err admin_revoke(const admin_args *args, lp_error *error);
 lp_err admin_devices(const admin_args *args, lp_error *error);
+lp_err admin_purge(const admin_args *args, lp_error *error);
 lp_err admin_review(const admin_args *args, lp_error *error);
 lp_err admin_repair_clock(const admin_args *args, lp_error *error);
 lp_err admin_version(const admin_args *args, lp_error *error);
 
-/** Sends a verb with its arguments and prints what comes back. */
+/** Sends a verb with its arguments; the result comes out. */
+lp_err admin_ask(const admin_args *args, const char *verb, const control_pair *pairs, size_t count, buf *result_out,
+                 lp_error *error);
+/** The same, and prints what comes back. */
 lp_err admin_ask_and_print(const admin_args *args, const char *verb, const control_pair *pairs, size_t count,
                            lp_error *error);
 /** Carries out a CONTROL message: at the running server, or here if none runs. `result_out` gets the answer's result.

@@ -50,8 +50,8 @@ lp_err admin_control(const admin_args *args, span request, buf *result_out, lp_e
     return err;
 }
 
-static lp_err ask(const admin_args *args, const char *verb, const control_pair *pairs, size_t count, buf *result_out,
-                  lp_error *error) {
+lp_err admin_ask(const admin_args *args, const char *verb, const control_pair *pairs, size_t count, buf *result_out,
+                 lp_error *error) {
     buf request = {0};
     lp_err err = control_request(verb, pairs, count, &request, error);
     if (err == LP_OK)
@@ -85,7 +85,7 @@ lp_err admin_invite(const admin_args *args, lp_error *error) {
         return err_set(error, LP_INVALID, "there is no role '%.40s'; --role is rep or manager", args->role);
     const control_pair pairs[] = {{"staff", args->staff}, {"role", args->role}, {"address", args->address}};
     buf result = {0};
-    lp_err err = ask(args, "invite", pairs, 3, &result, error);
+    lp_err err = admin_ask(args, "invite", pairs, 3, &result, error);
     if (err == LP_OK && args->json)
         admin_print_result(buf_span(&result), true);
     else if (err == LP_OK)
@@ -97,7 +97,7 @@ lp_err admin_invite(const admin_args *args, lp_error *error) {
 lp_err admin_ask_and_print(const admin_args *args, const char *verb, const control_pair *pairs, size_t count,
                            lp_error *error) {
     buf result = {0};
-    lp_err err = ask(args, verb, pairs, count, &result, error);
+    lp_err err = admin_ask(args, verb, pairs, count, &result, error);
     if (err == LP_OK)
         admin_print_result(buf_span(&result), args->json);
     buf_fini(&result);

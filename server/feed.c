@@ -9,12 +9,19 @@
 #include "proto/err.h"
 #include "proto/page.h"
 #include "server/access.h"
+#include "server/purge.h"
 #include "server/epochs.h"
 
 #define SET_BYTES 64 /* of a set beside its registers: heads, id, indexes, its stamp */
 #define REG_BYTES 8  /* of a register beside key and value */
 #define ID_BYTES 18  /* of an id in a list */
 #define BEFORE_BYTES_MAX (64 * 1024)
+
+/* A list of ids in the making. */
+typedef struct id_list {
+    buf ids;
+    uint32_t count;
+} id_list;
 
 /* A page in the making. */
 typedef struct builder {
@@ -34,8 +41,7 @@ typedef struct builder {
     reg *sorted;
     uint32_t sorted_capacity;
     changes_writer writer;
-    buf erased; /* ids */
-    uint32_t erased_count;
+    id_list erased, purged;
     lp_err err;
     lp_error error;
 } builder;
@@ -103,22 +109,34 @@ static void put_sets(builder *b, const record *rec, uint32_t count) {
     }
 }
 
-static bool add_erased(builder *b, const store_row *row) {
-    if (changes_bytes(&b->writer) + b->erased.size + ID_BYTES > b->budget_bytes &&
-        b->erased_count + b->writer.set_count) {
+static size_t page_bytes(const builder *b) {
+    return changes_bytes(&b->writer) + b->erased.ids.size + b->purged.ids.size;
+}
+
+static uint32_t page_items(const builder *b) {
+    return b->writer.set_count + b->erased.count + b->purged.count;
+}
+
+/* Where a record was. Whoever reads from the beginning never had what was purged; what was erased it may still hold. */
+static bool add_mark(builder *b, const store_row *row) {
+    id_list *list = row->kind == KIND_ERASED ? &b->erased : &b->purged;
+    bool tell = row->kind == KIND_ERASED || b->since > 0;
+    if (tell && page_bytes(b) + ID_BYTES > b->budget_bytes && page_items(b)) {
         b->full = true;
         return false;
     }
-    wire_put_bytes(&b->erased, id_span(&row->id));
-    b->erased_count++;
+    if (tell) {
+        wire_put_bytes(&list->ids, id_span(&row->id));
+        list->count++;
+    }
     b->reached = row->seq;
     return true;
 }
 
 static bool add_row(void *ctx, const store_row *row) {
     builder *b = ctx;
-    if (row->kind == KIND_ERASED)
-        return add_erased(b, row);
+    if (row->kind == KIND_ERASED || row->kind == KIND_PURGED)
+        return add_mark(b, row);
     b->rec.kind = row->kind;
     b->rec.id = row->id;
     b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
@@ -126,8 +144,8 @@ static bool add_row(void *ctx, const store_row *row) {
     if (b->err)
         return false;
     /* A record that is larger than a page has one for itself. */
-    bool alone = b->first && b->writer.set_count + b->erased_count == 0;
-    if (count && !alone && changes_bytes(&b->writer) + b->erased.size + most_bytes(b, count) > b->budget_bytes) {
+    bool alone = b->first && page_items(b) == 0;
+    if (count && !alone && page_bytes(b) + most_bytes(b, count) > b->budget_bytes) {
         b->full = true;
         return false;
     }
@@ -136,18 +154,26 @@ static bool add_row(void *ctx, const store_row *row) {
     return true;
 }
 
+static void put_list(const id_list *list, buf *out) {
+    if (list->count == 0)
+        return;
+    wire_put_array(out, list->count);
+    buf_append_span(out, buf_span(&list->ids));
+    out->failed |= list->ids.failed;
+}
+
 static lp_err put_page(builder *b, store_reader *reader, scope_class scope, const cursor *from, uint64_t last_seq,
                        buf *out, lp_error *error) {
-    buf changes = {0}, erased = {0};
+    buf changes = {0}, erased = {0}, purged = {0};
     uint8_t tag_bytes[CURSOR_TAG_BYTES];
     span tag;
     uint64_t seq = b->full && !BUG(PAGE_CURSOR_AHEAD) ? b->reached + BUG(PAGE_SKIPS_A_ROW) : last_seq;
     uint8_t digest_bytes[DIGEST_BYTES];
     digest sum;
     lp_err err = changes_finish(&b->writer, &changes, error);
-    wire_put_array(&erased, b->erased_count);
-    buf_append_span(&erased, buf_span(&b->erased));
-    if (!err && (erased.failed || b->erased.failed))
+    put_list(&b->erased, &erased);
+    put_list(&b->purged, &purged);
+    if (!err && (erased.failed || purged.failed))
         err = err_plain(error, LP_NOMEM);
     if (!err)
         err = pool_scope_digest(reader, scope, &sum, error);
@@ -164,7 +190,8 @@ static lp_err put_page(builder *b, store_reader *reader, scope_class scope, cons
                      .start = b->start,
                      .again = b->again,
                      .changes = buf_span(&changes),
-                     .erased = b->erased_count ? buf_span(&erased) : (span){0},
+                     .erased = buf_span(&erased),
+                     .purged = buf_span(&purged),
                      .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
         page_put(out, &made);
         if (out->failed)
@@ -172,6 +199,7 @@ static lp_err put_page(builder *b, store_reader *reader, scope_class scope, cons
     }
     buf_fini(&changes);
     buf_fini(&erased);
+    buf_fini(&purged);
     return err;
 }
 
@@ -180,12 +208,15 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
     scope_class scope;
     store_counts counts;
     cursor_history history;
+    uint64_t purged_seq = 0;
     if (!access_scope(d, from->scope, &scope))
         return err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from->scope.size,
                        (const char *)from->scope.data);
     lp_err err = reader->ops->counts(reader, &counts, error);
     if (!err)
         err = epochs_judge_cursor(reader, e, from, counts.last_seq, &history, error);
+    if (!err)
+        err = purge_seq(reader, &purged_seq, error);
     if (!err && history == CURSOR_LOST)
         err = err_set(error, LP_EXPIRED, "the pool is older than what device %u has read of it, up to %llu", d->number,
                       (unsigned long long)from->seq);
@@ -193,6 +224,9 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
         return err;
     /* Another epoch is another history: it is read from its beginning. */
     bool same_epoch = history == CURSOR_FITS;
+    /* Something that was purged since may still be there as it was: the same. */
+    uint64_t began = from->seq - from->behind;
+    same_epoch &= !(scope == SCOPE_POOL && began > 0 && began < purged_seq);
     bool start = from->epoch.size ? !same_epoch || (from->again && from->seq == 0) : from->again;
     builder b = {.reader = d->number,
                  .returned = d->returned,
@@ -212,11 +246,12 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
         err = reader->ops->feed(reader, scope, b.after, add_row, &b, error);
     if (!err && b.err)
         err = err_set(error, b.err, "%s", b.error.message);
-    *news_out |= b.writer.set_count + b.erased_count > 0 || b.full || !same_epoch;
+    *news_out |= page_items(&b) > 0 || b.full || !same_epoch;
     if (!err)
         err = put_page(&b, reader, scope, from, counts.last_seq, out, error);
     changes_fini(&b.writer);
-    buf_fini(&b.erased);
+    buf_fini(&b.erased.ids);
+    buf_fini(&b.purged.ids);
     record_fini(&b.rec);
     free(b.sorted);
     return err;

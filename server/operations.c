@@ -253,8 +253,7 @@ static lp_err do_purge(pool *p, span arguments, buf *out, lp_error *error) {
     put_number(out, "purged", o.purged);
     put_number(out, "waiting", o.waiting);
     put_number(out, "marks", o.marks);
-    wire_put_text(out, SPAN_LITERAL("more"));
-    wire_put_bool(out, o.more);
+    put_number(out, "more", o.more);
     return LP_OK;
 }
 

@@ -222,7 +222,10 @@ static lp_err carry_out(pool *p, const choice *c, lp_error *error) {
 
 lp_err purge_step(pool *p, int64_t retention_ms, purge_outcome *outcome, lp_error *error) {
     choice c = {.outcome = outcome, .error = error, .horizon_ms = pool_now_ms(p) - retention_ms};
+    char why[TIMEKEEPER_TEXT_BYTES];
     *outcome = (purge_outcome){0};
+    if (timekeeper_troubled(&p->time, why))
+        return err_set(error, LP_CLOCK, "nothing is forgotten by a clock that is not trusted: %s", why);
     record_init(&c.rec, 0, &(lp_id){{0}});
     lp_err err = read_by_all(p, c.horizon_ms, &c.read_seq, error);
     if (!err)

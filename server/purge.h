@@ -27,7 +27,7 @@ typedef struct purge_outcome {
     bool more;        /**< ask again: a step is bounded */
 } purge_outcome;
 
-/** One step. */
+/** One step. Errors: LP_CLOCK the server does not trust its clock, those of the store. */
 lp_err purge_step(pool *p, int64_t retention_ms, purge_outcome *outcome, lp_error *error);
 
 /** True if a change set is of a purged record, or follows one. `kind`: of the record's row, 0 if there is none. */

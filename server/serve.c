@@ -10,6 +10,7 @@
 #include "proto/err.h"
 #include "server/admin.h"
 #include "server/control.h"
+#include "server/daily.h"
 #include "server/host.h"
 #include "server/net/control_socket.h"
 #include "server/net/net.h"
@@ -106,9 +107,15 @@ static void reload(service *s) {
 }
 
 static void wait_for_stop(service *s) {
+    const lp_env *env = server_os_env();
+    int64_t daily_ms = env->boot_ms(env->ctx);
     for (;;) {
         int number = server_os_signal_wait(60000);
         look_at_clock(s);
+        if (number == 0 && env->boot_ms(env->ctx) >= daily_ms) {
+            daily_run(&s->control, &s->log);
+            daily_ms = env->boot_ms(env->ctx) + DAILY_MS;
+        }
         if (number == SIGHUP)
             reload(s);
         else if (number != 0)

@@ -46,11 +46,11 @@ static void draw_progress(void *ctx, const lp_event *event) {
 }
 
 static json_t *result_json(const lp_sync_result *r) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b, s:I}", "pushed", (json_int_t)r->pushed, "pulled",
-                     (json_int_t)r->pulled, "lost", (json_int_t)r->lost, "refused", (json_int_t)r->refused, "bytes_up",
-                     (json_int_t)r->bytes_up, "bytes_down", (json_int_t)r->bytes_down, "round_trips",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b, s:I, s:I}", "pushed", (json_int_t)r->pushed,
+                     "pulled", (json_int_t)r->pulled, "lost", (json_int_t)r->lost, "refused", (json_int_t)r->refused,
+                     "bytes_up", (json_int_t)r->bytes_up, "bytes_down", (json_int_t)r->bytes_down, "round_trips",
                      (int)r->round_trips, "conflicts", (json_int_t)r->conflicts, "complete", (int)r->complete,
-                     "rejoined", (json_int_t)r->rejoined);
+                     "rejoined", (json_int_t)r->rejoined, "received", (json_int_t)r->received);
 }
 
 void cli_say_rejoined(const cli *c, uint32_t device) {
@@ -60,9 +60,10 @@ void cli_say_rejoined(const cli *c, uint32_t device) {
 }
 
 static void say_result(const cli *c, const lp_sync_result *r) {
-    char numbers[7][24];
-    const uint64_t values[] = {r->pushed, r->pulled, r->bytes_up, r->bytes_down, r->lost, r->refused, r->conflicts};
-    for (size_t i = 0; i < 7; i++)
+    char numbers[8][24];
+    const uint64_t values[] = {r->pushed, r->pulled,  r->bytes_up,  r->bytes_down,
+                               r->lost,   r->refused, r->conflicts, r->received};
+    for (size_t i = 0; i < 8; i++)
         snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     cli_say(c, T_SYNC_RESULT, numbers[0], numbers[1], numbers[2], numbers[3], NULL);
     if (r->rejoined)
@@ -71,6 +72,8 @@ static void say_result(const cli *c, const lp_sync_result *r) {
         cli_say(c, T_SYNC_LOST, numbers[4], NULL);
     if (r->refused)
         cli_say(c, T_SYNC_REFUSED, numbers[5], NULL);
+    if (r->received)
+        cli_say(c, T_SYNC_RECEIVED, numbers[7], NULL);
     if (r->conflicts)
         cli_say(c, T_SYNC_CONFLICTS, numbers[6], NULL);
 }

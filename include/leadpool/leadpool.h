@@ -201,9 +201,11 @@ lp_err lp_schema_field(const char *kind, uint32_t index, lp_field_info *info_out
 
 /** What one sync did. */
 typedef struct lp_sync_result {
-    uint64_t pushed;    /**< changes the server acknowledged */
-    uint64_t pulled;    /**< changes that came from others */
-    uint64_t lost;      /**< pushed ones that a newer value had overtaken */
+    uint64_t pushed; /**< changes the server acknowledged */
+    uint64_t pulled; /**< changes that came from others */
+    uint64_t lost;   /**< pushed ones that a newer value had overtaken */
+    uint64_t
+        received; /**< pushed ones that the office has to decide about; they do not stand, here or there, until it has */
     uint64_t refused;   /**< pushed ones the server refused; see lp_refused */
     uint64_t conflicts; /**< open conflicts this replica knows of */
     uint32_t

@@ -9,7 +9,7 @@ import lib
 ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 DIGEST = r"^[0-9a-f]{32}$"
 REP = "join add set note show list search log sync status conflicts restore import export delete undelete wipe refused recovered completions version help".split()
-OFFICE = "init serve invite status backup restore verify erase review devices revoke version".split()
+OFFICE = "init serve invite status backup restore verify erase review devices purge revoke version".split()
 
 
 class Contract(lib.Case):

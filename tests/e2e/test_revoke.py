@@ -27,6 +27,8 @@ class Revoking(lib.Case):
         self.assertIn("leadpool wipe", bob.status()["reason"])
         self.assertEqual(bob.status()["state"], "blocked")
         self.assertEqual(bob.status()["unsent"], 0)
+        self.assertGreater(said.json()["received"], 1)
+        self.assertIn("Acme of Bob", bob("log", lead).out, "what was typed is in the lead's history")
         self.assertEqual(bob.count("full_name=After"), 0)
         waiting = server.command("review", "--json").rows()
         self.assertEqual({e["record"] for e in waiting}, {lead, own})

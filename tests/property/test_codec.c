@@ -352,8 +352,8 @@ static void cursors_pages_and_verdicts_come_back(void **state) {
         one.cursor.again = one.again && one.more;
         if (prop_chance(&p, 30))
             one.cursor.generation = prop_number(&p);
-        span *const lists[] = {&one.whole, &one.left, &one.erased, &one.joined};
-        for (int k = 0; k < 4; k++)
+        span *const lists[] = {&one.whole, &one.left, &one.erased, &one.joined, &one.purged};
+        for (int k = 0; k < 5; k++)
             if (prop_chance(&p, 30))
                 *lists[k] = ids;
         verdict judged = {.set = (uint32_t)prop_number(&p),

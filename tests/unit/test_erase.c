@@ -136,12 +136,33 @@ static void an_erased_id_is_not_written_to_again(void **state) {
     rig_close(&r);
 }
 
+static void what_was_put_aside_goes_too(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = {{0xab, 1}};
+    /* A record put aside that names the person in its changes, and one that is the person's. */
+    assert_int_equal(
+        sqlite3_exec(
+            r.replica->db,
+            "INSERT INTO quarantine(id, kind, scope, changes, reason, version, at_ms) VALUES"
+            "(x'ab010000000000000000000000000000', 1, 'pool', x'00', '', '1', 0),"
+            "(x'cd000000000000000000000000000000', 2, 'pool', x'00ab010000000000000000000000000000ff', '', '1', 0),"
+            "(x'ee000000000000000000000000000000', 2, 'pool', x'00', '', '1', 0)",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_true(erase(&r, &id));
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM quarantine"), 1);
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_under_way_with_the_person_in_it_is_sent_anew_without_them),
         cmocka_unit_test(nothing_of_the_person_is_left_in_the_file),
         cmocka_unit_test(an_older_page_does_not_bring_the_person_back),
         cmocka_unit_test(an_erased_id_is_not_written_to_again),
+        cmocka_unit_test(what_was_put_aside_goes_too),
     };
     return cmocka_run_group_tests_name("erase", tests, NULL, NULL);
 }

@@ -118,7 +118,7 @@ static void ids_of_a_page_are_held_to_their_form(void **state) {
     assert_false(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\x01")));
     assert_false(page_ok(SPAN_LITERAL("\x98" HEAD "\x08"))); /* behind its own beginning */
     assert_true(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" EPOCH)));
-    assert_true(page_ok(SPAN_LITERAL("\xdc\x00\x10" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\x90\x05\xc3\xa1x")));
+    assert_true(page_ok(SPAN_LITERAL("\xdc\x00\x11" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\x90\x05\xc3\x90\xa1x")));
     assert_false(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x90\x07")));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" TAG)));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x92" TAG EPOCH)));

@@ -1,0 +1,254 @@
+/* test_purge.c - what was deleted long ago is forgotten, by the pool and by the devices, and nobody who was away brings it back (F79). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/txn.h"
+#include "server/control_arguments.h"
+#include "server/purge.h"
+#include "server/review.h"
+#include "server/seen.h"
+#include "tests/sim/world.h"
+
+#define DAYS(n) ((n)*DAY_MS)
+
+static world *open_world(uint32_t devices) {
+    world_options options = {.engine = &store_memory_ops, .devices = devices, .seed = 7, .name = "purge"};
+    return world_new(&options);
+}
+
+/* Syncs one device until it is done. */
+static void sync(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    uint32_t before = d->done_count;
+    world_device_start(d, false);
+    for (int64_t until_ms = w->now_ms + DAY_MS / 24; d->done_count == before && world_step(w, until_ms);)
+        ;
+    world_expect(w, d->done_count > before && d->done == LP_OK, "device %u is not in sync: %s", who,
+                 client_reason(d->session));
+    world_run(w, 1000); /* what the server still has to write */
+    lp_sync_result result = {0};
+    client_result(d->session, &result);
+    world_expect(w, !result.diverged, "device %u differs from the pool", who);
+}
+
+/* What is noted of a device is noted now and then: some time later it is. */
+static void sync_later(world *w, uint32_t who) {
+    w->now_ms += 3600000;
+    sync(w, who);
+    sync(w, who);
+}
+
+static void ignore(void *ctx, job *j) {
+    (void)ctx;
+    (void)j;
+}
+
+static uint32_t number_of(span result, const char *name) {
+    wire_reader r = wire_open(result);
+    for (uint32_t left = wire_map(&r); left; left--) {
+        bool found = span_equal(wire_text(&r), span_text(name));
+        if (found)
+            return (uint32_t)wire_u64(&r);
+        wire_raw(&r);
+    }
+    fail_msg("no %s", name);
+    return 0;
+}
+
+/* As `leadpoold purge` does it. */
+static purge_outcome purge(world *w) {
+    purge_outcome total = {.more = true};
+    while (total.more) {
+        message answer;
+        job *j = job_new(JOB_CONTROL);
+        assert_int_equal(control_request("purge", NULL, 0, &j->request, NULL), LP_OK);
+        j->done = ignore;
+        committer_run(w->committer, j);
+        assert_int_equal(j->result, LP_OK);
+        assert_int_equal(message_decode(buf_span(&j->answer), &answer, NULL), LP_OK);
+        total.purged += number_of(answer.result, "purged");
+        total.marks += number_of(answer.result, "marks");
+        total.waiting = number_of(answer.result, "waiting");
+        total.more = number_of(answer.result, "more");
+        job_free(j);
+    }
+    return total;
+}
+
+static void delete_lead(world *w, uint32_t who, uint32_t which) {
+    lp_txn *t;
+    lp_value yes = {.type = LP_BOOL, .integer = 1};
+    assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set(t, &w->records[which].id, "deleted", &yes, NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+}
+
+/* The world's own model knows nothing of forgetting: it looks for what was saved. */
+static void look_away(world *w, uint32_t which) {
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        if (w->typed[i].record == which)
+            w->typed[i].watched = false;
+}
+
+static uint32_t kind_in_pool(world *w, const lp_id *id) {
+    store_row row;
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    lp_err err = w->reader->ops->read(w->reader, id, &row, NULL);
+    uint32_t kind = err ? 0 : row.kind;
+    w->reader->ops->snapshot_end(w->reader);
+    return kind;
+}
+
+static uint64_t leads_in_pool(world *w) {
+    store_counts counts;
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    assert_int_equal(w->reader->ops->counts(w->reader, &counts, NULL), LP_OK);
+    w->reader->ops->snapshot_end(w->reader);
+    return counts.leads;
+}
+
+static bool count_entry(void *ctx, const review_entry *e) {
+    assert_int_equal(e->why, REVIEW_PURGED);
+    ++*(uint32_t *)ctx;
+    return true;
+}
+
+static uint32_t waiting_for_review(world *w) {
+    uint32_t count = 0;
+    pool *p = &w->pool;
+    assert_int_equal(p->store->ops->begin(p->store, NULL), LP_OK);
+    assert_int_equal(review_each(p, count_entry, &count, NULL), LP_OK);
+    p->store->ops->rollback(p->store);
+    return count;
+}
+
+static void what_everybody_has_read_goes_after_its_time_and_not_before(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    uint32_t gone = world_make_lead(w, 0, "Gone"), stays = world_make_lead(w, 0, "Stays");
+    sync(w, 0);
+    sync(w, 1);
+    delete_lead(w, 0, gone);
+    sync(w, 0);
+    sync(w, 1);
+    assert_int_equal(purge(w).purged, 0);
+    w->now_ms += DAYS(89);
+    sync_later(w, 0);
+    sync_later(w, 1);
+    assert_int_equal(purge(w).purged, 0);
+    w->now_ms += DAYS(2);
+    sync_later(w, 0);
+    sync_later(w, 1);
+    assert_int_equal(purge(w).purged, 1);
+    look_away(w, gone);
+    assert_int_equal(kind_in_pool(w, &w->records[gone].id), KIND_PURGED);
+    assert_int_equal(kind_in_pool(w, &w->records[stays].id), KIND_LEAD);
+    sync_later(w, 0);
+    sync_later(w, 1);
+    for (uint32_t who = 0; who < 2; who++) {
+        assert_false(world_holds(w, who, gone));
+        assert_true(world_holds(w, who, stays));
+    }
+    w->now_ms += DAYS(91);
+    sync_later(w, 0);
+    sync_later(w, 1);
+    assert_int_equal(purge(w).marks, 1);
+    assert_int_equal(kind_in_pool(w, &w->records[gone].id), 0);
+    sync_later(w, 0);
+    world_free(w);
+}
+
+/* It has just come, and asks for its first page. */
+static void note_begin(world *w, uint32_t who, uint64_t seq) {
+    pool *p = &w->pool;
+    assert_int_equal(p->store->ops->begin(p->store, NULL), LP_OK);
+    assert_int_equal(seen_note(p, w->devices[who].replica->clock.author, seq, NULL), LP_OK);
+    assert_int_equal(p->store->ops->commit(p->store, NULL), LP_OK);
+}
+
+static void a_device_that_is_here_and_has_not_read_past_it_holds_it_back(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    uint32_t gone = world_make_lead(w, 0, "Gone");
+    sync(w, 0);
+    sync(w, 1);
+    delete_lead(w, 0, gone);
+    sync(w, 0);
+    w->now_ms += DAYS(91);
+    sync_later(w, 0);
+    note_begin(w, 1, world_device_cursor(&w->devices[1], "pool"));
+    purge_outcome o = purge(w);
+    assert_int_equal(o.purged, 0);
+    assert_int_equal(o.waiting, 1);
+    sync_later(w, 1);
+    sync_later(w, 1);
+    assert_int_equal(purge(w).purged, 1);
+    world_free(w);
+}
+
+/* A lead made past the world's table, which holds a few only. */
+static void make_lead(world_device *d, const char *name) {
+    lp_txn *t;
+    lp_id id;
+    lp_value value = {.type = LP_TEXT, .data = name, .size = (uint32_t)strlen(name)};
+    assert_int_equal(txn_new(d->replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_create(t, "lead", NULL, &id, NULL), LP_OK);
+    assert_int_equal(txn_set(t, &id, "full_name", &value, NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+}
+
+static void a_device_away_for_100_days_brings_its_leads_and_nothing_back(void **state) {
+    (void)state;
+    char name[24];
+    world *w = open_world(2);
+    uint32_t gone = world_make_lead(w, 0, "Gone"), noted = world_make_lead(w, 0, "Noted"),
+             stays = world_make_lead(w, 0, "Stays");
+    sync(w, 0);
+    sync(w, 1);
+    delete_lead(w, 0, gone);
+    delete_lead(w, 0, noted);
+    sync(w, 0);
+    for (uint32_t i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "Lead %u", i);
+        make_lead(&w->devices[1], name);
+    }
+    world_set(w, 1, gone, "company", "typed on a ship");
+    world_set(w, 1, stays, "company", "typed on a ship, too");
+    w->now_ms += DAYS(100);
+    sync_later(w, 0);
+    assert_int_equal(purge(w).purged, 2);
+    look_away(w, gone);
+    look_away(w, noted);
+    sync(w, 0);
+    sync(w, 1);
+    sync(w, 1);
+    assert_int_equal(leads_in_pool(w), 51);
+    assert_int_equal(waiting_for_review(w), 1);
+    assert_int_equal(kind_in_pool(w, &w->records[gone].id), KIND_PURGED);
+    assert_false(world_holds(w, 1, gone));
+    assert_false(world_holds(w, 1, noted));
+    assert_int_equal(world_device_count(&w->devices[1], "SELECT count(*) FROM outbox"), 0);
+    sync(w, 0);
+    char text[256];
+    assert_string_equal(world_text(w, 0, stays, "company", text), "typed on a ship, too");
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM record WHERE kind = 1 AND deleted = 0"),
+                     51);
+    world_free(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_everybody_has_read_goes_after_its_time_and_not_before),
+        cmocka_unit_test(a_device_that_is_here_and_has_not_read_past_it_holds_it_back),
+        cmocka_unit_test(a_device_away_for_100_days_brings_its_leads_and_nothing_back),
+    };
+    return cmocka_run_group_tests_name("integration_purge", tests, NULL, NULL);
+}
