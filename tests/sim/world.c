@@ -311,7 +311,12 @@ static bool settle_some(world *w, bool keep) {
         world_device *d = &w->devices[i];
         world_expect(w, d->revoked || client_state(d->session) != LP_STATE_BLOCKED, "device %u is blocked: %s", i,
                      client_reason(d->session));
-        if (is_settled(w, d))
+        /* A copy that went on reading while the other one wrote under their number learns of it from its next hello. */
+        lp_sync_result result = {0};
+        client_result(d->session, &result);
+        if (w->copied && result.diverged)
+            world_device_stop(d);
+        else if (is_settled(w, d))
             continue;
         settled = false;
         if (!d->running)

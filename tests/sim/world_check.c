@@ -215,7 +215,7 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
                  walk.found, times);
     bool past = in_past(d, t, id);
     world_expect(w,
-                 walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t))) ||
+                 walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t) || d->revoked)) ||
                      (d->revoked && is_set_aside(w, d, t, id)) || t->may_be_lost,
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
     if (walk.found && times == 1 && !grouped && !d->rolled_back && !w->copied) {
