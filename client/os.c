@@ -275,25 +275,27 @@ bool os_reserve_keep(const char *path) {
         return true;
     if (os_disk_free(path) < (uint64_t)4 * OS_RESERVE_BYTES)
         return false;
+    bool given_up = access(name, F_OK) == 0;
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     bool made = fd >= 0 && posix_fallocate(fd, 0, OS_RESERVE_BYTES) == 0;
     if (fd >= 0)
         close(fd);
-    if (!made)
-        unlink(name); /* half a reserve takes space and helps nobody */
+    /* Half a reserve takes space and helps nobody. */
+    if (!made && !(given_up ? truncate(name, 0) == 0 : unlink(name) == 0))
+        return false;
     return made;
 }
 
 bool os_reserve_give_up(const char *path) {
     char name[PATH_MAX];
     reserve_name(path, name);
-    return os_disk_free(path) < OS_RESERVE_BYTES / 4 && unlink(name) == 0;
+    return os_disk_free(path) < OS_RESERVE_BYTES / 4 && has_reserve(name) && truncate(name, 0) == 0;
 }
 
 bool os_may_save(const char *path) {
     char name[PATH_MAX];
     reserve_name(path, name);
-    return has_reserve(name) || os_disk_free(path) >= (uint64_t)2 * OS_RESERVE_BYTES;
+    return access(name, F_OK) != 0 || has_reserve(name) || os_disk_free(path) >= (uint64_t)2 * OS_RESERVE_BYTES;
 }
 
 void os_host_name(char *text_out, uint32_t size) {

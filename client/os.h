@@ -21,7 +21,8 @@ uint64_t os_disk_free(const char *path);
  *  Errors: LP_NOT_FOUND, LP_CORRUPT not a replica, LP_IO. */
 lp_err os_wipe(const char *path, lp_error *error);
 /** The reserve: PATH.reserve, a file of zeros that holds disk space for the outbox. On a full disk it is given up before a sync, so that
- *  what was acknowledged can be written down and leave the outbox; saving is refused until there is space to hold it again. */
+ *  what was acknowledged can be written down and leave the outbox; saving is refused until there is space to hold it again: an empty
+ *  file says that it was given up. Where there never was room for one, there is none, and saving goes on until the disk is full. */
 #define OS_RESERVE_BYTES (4 * 1024 * 1024)
 /** The reserve is there, or could be made; made only where there is space for several. */
 bool os_reserve_keep(const char *path);
