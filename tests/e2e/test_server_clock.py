@@ -83,7 +83,9 @@ class ServerClock(lib.Case):
         nora.sync()
         self.assertEqual(nora.fields(lead)["city"], "now")
         self.assertEqual(nora.fields(lead)["notes"], "back again")
-        self.assert_one_pool(server, nora)
+        lib.settle([ann, mona, nora])
+        self.assertEqual(ann.fields(lead)["city"], "now")
+        self.assert_one_pool(server, ann, mona, nora)
         self.assertEqual(server.command("repair-clock", "--json").json()["stamps"], 0)
 
 
