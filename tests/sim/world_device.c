@@ -158,6 +158,7 @@ void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy) {
     for (uint32_t i = 0; i < w->typed_count; i++)
         w->typed[i].watched &= w->typed[i].device != who;
     world_device_open(w, who, false);
+    d->corrections = replica_meta_int(d->replica, "clock.corrections", 0);
 }
 
 bool world_device_clone(world *w, const vfs_image *copy) {
