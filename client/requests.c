@@ -65,8 +65,12 @@ static request *send(client_session *s, client_actions *actions, request_kind ki
     }
     s->next_id = (s->next_id + 1) | 0x80000000u;
     a->id = s->next_id;
-    *r = (request){
-        .kind = kind, .id = a->id, .batch = m->batch, .bytes = a->message.size, .sent_ms = session_boot_ms(s)};
+    *r = (request){.moves = s->moves,
+                   .kind = kind,
+                   .id = a->id,
+                   .batch = m->batch,
+                   .bytes = a->message.size,
+                   .sent_ms = session_boot_ms(s)};
     int64_t answer_ms = r->sent_ms + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
     if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
         s->deadline_ms = answer_ms;

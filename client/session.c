@@ -346,6 +346,7 @@ static void on_welcome(client_session *s, client_actions *actions, const message
             err = replica_commit(s->replica, &error);
         else
             replica_rollback(s->replica);
+        s->moves++;
         s->pulled = false;
     }
     bool new_epoch = false;
@@ -475,6 +476,8 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
         err = apply_pages(s, m->pages, &more, &pulled, &error);
     if (!err && s->line.bytes != line_bytes)
         err = replica_meta_put_int(s->replica, "line.bytes", s->line.bytes, &error);
+    if (!err && m->scopes.size)
+        err = pull_scopes(s->replica, m->scopes, &error);
     if (!err)
         err = holdings_evict(s->replica, &evicted, &error);
     if (!err)
@@ -490,6 +493,8 @@ static void on_synced(client_session *s, client_actions *actions, request done, 
     replica_checkpoint(s->replica, true);
     if (has_pages)
         s->pulled = !more && requests_in_flight(s, REQUEST_PUSH) == 0;
+    s->moves += m->scopes.size != 0;
+    s->pulled &= done.moves == s->moves; /* what was granted meanwhile has to be read */
     /* While a push is unanswered, be it another process's, the server may hold what this end does not know to be there yet. */
     uint64_t frozen = 1;
     if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)

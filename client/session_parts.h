@@ -29,6 +29,7 @@ typedef struct request {
     epoch_offer offer;
     int64_t sending; /* recovered values that go to review; 0: none */
     bool pulls;      /* the answer brings pages */
+    uint32_t moves;  /* how often the scopes had moved when it was asked */
     size_t bytes;
     int64_t sent_ms; /* in boot time */
 } request;
@@ -40,6 +41,7 @@ struct client_session {
     lp_state state;
     bool keep;
     bool welcomed;       /* on this connection */
+    uint32_t moves;      /* how often the scopes have moved: what was asked before did not ask for all of them */
     bool pulled;         /* every scope was read to its end since the last push */
     uint32_t clocks;     /* corrections since something was exchanged */
     bool diverged;       /* in sync, yet the digests differ */

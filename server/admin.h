@@ -13,8 +13,8 @@ int admin_main(int argc, char **argv);
 
 /** What the command line said. Texts are borrowed from argv. */
 typedef struct admin_args {
-    const char *data, *name, *staff, *role, *address, *to, *from, *config_path, *lead, *accept, *reject, *device, *days,
-        *file;
+    const char *data, *name, *staff, *role, *scope, *address, *to, *from, *config_path, *lead, *accept, *reject,
+        *device, *days, *file;
     bool json, help;
     char *const *argv; /**< everything after the command, for `serve` to find config flags in */
     int argc;
@@ -38,6 +38,8 @@ lp_err admin_restore(const admin_args *args, lp_error *error);
 lp_err admin_verify(const admin_args *args, lp_error *error);
 lp_err admin_erase(const admin_args *args, lp_error *error);
 lp_err admin_revoke(const admin_args *args, lp_error *error);
+lp_err admin_grant(const admin_args *args, lp_error *error);
+lp_err admin_ungrant(const admin_args *args, lp_error *error);
 lp_err admin_devices(const admin_args *args, lp_error *error);
 lp_err admin_purge(const admin_args *args, lp_error *error);
 lp_err admin_review(const admin_args *args, lp_error *error);

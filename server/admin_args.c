@@ -17,6 +17,7 @@ static const struct text_flag {
     {"accept", offsetof(admin_args, accept)},      {"reject", offsetof(admin_args, reject)},
     {"device", offsetof(admin_args, device)},      {"days", offsetof(admin_args, days)},
     {"from", offsetof(admin_args, from)},          {"file", offsetof(admin_args, file)},
+    {"scope", offsetof(admin_args, scope)},
 };
 
 static bool in_list(const char *list, const char *word) {

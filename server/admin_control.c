@@ -83,9 +83,10 @@ lp_err admin_invite(const admin_args *args, lp_error *error) {
         return err_set(error, LP_INVALID, "invite needs --staff NAME and --role rep or manager");
     if (strcmp(args->role, "rep") != 0 && strcmp(args->role, "manager") != 0)
         return err_set(error, LP_INVALID, "there is no role '%.40s'; --role is rep or manager", args->role);
-    const control_pair pairs[] = {{"staff", args->staff}, {"role", args->role}, {"address", args->address}};
+    const control_pair pairs[] = {
+        {"staff", args->staff}, {"role", args->role}, {"address", args->address}, {"scope", args->scope}};
     buf result = {0};
-    lp_err err = admin_ask(args, "invite", pairs, 3, &result, error);
+    lp_err err = admin_ask(args, "invite", pairs, 4, &result, error);
     if (err == LP_OK && args->json)
         admin_print_result(buf_span(&result), true);
     else if (err == LP_OK)

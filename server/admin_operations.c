@@ -1,4 +1,4 @@
-/* admin_operations.c - `erase`, `review`, `revoke`, `devices`, `purge`: what operations.h does, asked for on the command line. See admin.h. */
+/* admin_operations.c - `erase`, `review`, `revoke`, `devices`, `purge`, `grant`, `ungrant`: what operations.h does, asked for on the command line. See admin.h. */
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/admin.h"
@@ -20,6 +20,21 @@ lp_err admin_revoke(const admin_args *args, lp_error *error) {
         return err_set(error, LP_INVALID, "revoke needs --device N; leadpoold devices lists them");
     const control_pair pairs[] = {{"device", args->device}};
     return admin_ask_and_print(args, "revoke", pairs, 1, error);
+}
+
+static lp_err change(const admin_args *args, const char *verb, lp_error *error) {
+    if (!args->staff || !args->scope)
+        return err_set(error, LP_INVALID, "%s needs --staff NAME and --scope pool or event:CODE", verb);
+    const control_pair pairs[] = {{"staff", args->staff}, {"scope", args->scope}};
+    return admin_ask_and_print(args, verb, pairs, 2, error);
+}
+
+lp_err admin_grant(const admin_args *args, lp_error *error) {
+    return change(args, "grant", error);
+}
+
+lp_err admin_ungrant(const admin_args *args, lp_error *error) {
+    return change(args, "ungrant", error);
 }
 
 lp_err admin_devices(const admin_args *args, lp_error *error) {

@@ -12,6 +12,7 @@
 #include "server/erase.h"
 #include "server/purge.h"
 #include "server/review.h"
+#include "server/rights.h"
 #include "server/rows.h"
 
 /* What is known of a set before anything is written. `fresh` are the changes that bring something, in the set's order:
@@ -144,8 +145,8 @@ static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan 
 }
 
 /* Merges what wins into the record, and the digest with it. */
-static lp_err merge(pool *p, plan *pl, record *rec, scope_class scope, uint64_t seq, apply_verdicts *verdicts,
-                    lp_error *error) {
+static lp_err merge(pool *p, plan *pl, record *rec, rows_kept *kept, scope_class scope, uint64_t seq,
+                    apply_verdicts *verdicts, lp_error *error) {
     for (uint32_t i = 0; i < pl->count; i++) {
         if (!pl->newer[i])
             continue;
@@ -159,9 +160,7 @@ static lp_err merge(pool *p, plan *pl, record *rec, scope_class scope, uint64_t 
         /* What was applied is what stands now; looking for it would cost as much as the merge did. */
         const reg *now =
             outcome == MERGE_APPLIED ? &pl->fresh[i] : record_find(rec, pl->fresh[i].field, pl->fresh[i].key);
-        if (!stamp_is_none(before.stamp))
-            digest_remove(p->digester, &p->digests[scope], rec->kind, &rec->id, &before);
-        digest_add(p->digester, &p->digests[scope], rec->kind, &rec->id, now);
+        rows_count(p, rec, kept, scope, &before, now);
     }
     return LP_OK;
 }
@@ -211,8 +210,9 @@ static lp_err forget_known(pool *p, const change_set *set, plan *pl, lp_error *e
 
 /* Stores what a compared plan brings. */
 static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_author *author, record *rec,
-                         scope_class scope, apply_verdicts *verdicts, lp_error *error) {
+                         rows_kept *kept, apply_verdicts *verdicts, lp_error *error) {
     store *s = p->store;
+    scope_class scope = rows_scope(set->kind);
     buf body = {0};
     uint8_t base[STAMP_BYTES];
     uint64_t seq = 0;
@@ -238,9 +238,9 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     if (!err && pl->maybe_conflict && rec->kind != KIND_CONFLICT)
         err = conflicts_note(p, rec, pl->fresh, pl->count, &author->person, &verdicts->work, error);
     if (!err)
-        err = merge(p, pl, rec, scope, seq, verdicts, error);
+        err = merge(p, pl, rec, kept, scope, seq, verdicts, error);
     if (!err && pl->newer_count)
-        err = rows_save(p, rec, scope, seq, error);
+        err = rows_save(p, rec, kept, scope, &author->person, seq, error);
     entry.seq = seq;
     if (!err)
         err = s->ops->append(s, &entry, &known, error);
@@ -279,8 +279,8 @@ static bool maybe_known(const apply_author *author) {
     return author->reoffer || (author->former && (author->former->shared || author->former->former_count));
 }
 
-static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec, plan *pl,
-                           apply_verdicts *verdicts, lp_error *error) {
+static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec,
+                           rows_kept *kept, plan *pl, apply_verdicts *verdicts, lp_error *error) {
     bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
     if (future && !author->reoffer)
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
@@ -304,7 +304,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
     if (stamp_ms(set->stamp) <=
         pool_now_ms(p) + APPLY_AHEAD_MS) /* else it builds on what is ahead, and stays there alone */
         hlc_observe(&p->clock, set->stamp);
-    return store_plan(p, pl, set, author, rec, rows_scope(set->kind), verdicts, error);
+    return store_plan(p, pl, set, author, rec, kept, verdicts, error);
 }
 
 lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *author, apply_verdicts *verdicts,
@@ -330,11 +330,15 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
         err = purge_meets(p, set, kind, &purged, error);
         why = !err && purged ? REVIEW_PURGED : 0;
     }
+    if (!err && !absorbed && !why)
+        err = rights_judge(p, author->rights, set, &rec, &kept, &why, error);
     if (!err && !absorbed && why) {
         err = review_put(p, author, set, (review_reason)why, error);
         give_verdict(verdicts, index, -1, VERDICT_RECEIVED, "");
     } else if (!err && !absorbed)
-        err = apply_loaded(p, set, index, author, &rec, &pl, verdicts, error);
+        err = apply_loaded(p, set, index, author, &rec, &kept, &pl, verdicts, error);
+    if (!err && !absorbed && !why)
+        err = rights_note_made(p, author->rights, &rec, &kept, error);
     free(pl.fresh);
     free(pl.newer);
     record_fini(&rec);
@@ -358,10 +362,10 @@ lp_err apply_own(pool *p, uint32_t kind, const lp_id *id, const reg *regs, uint3
         reg change = regs[i];
         if (stamp_is_none(change.stamp))
             change.stamp = at;
-        err = rows_merge(p, &rec, scope, &change, seq, error);
+        err = rows_merge(p, &rec, &kept, scope, &change, seq, error);
     }
     if (!err)
-        err = rows_save(p, &rec, scope, seq, error);
+        err = rows_save(p, &rec, &kept, scope, NULL, seq, error);
     record_fini(&rec);
     rows_drop(&kept);
     return err;

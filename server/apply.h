@@ -30,6 +30,7 @@ typedef struct apply_author {
     const struct device *former; /**< who knows its former numbers; NULL: it had none */
     bool
         reoffer; /**< the changes may be in the pool already, in other sets than these; nothing is refused for its stamp */
+    const struct rights *rights; /**< what the author may write to (rights.h); NULL: everything */
 } apply_author;
 
 /** Verdicts of a batch, gathered: only what was not simply applied. */

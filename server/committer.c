@@ -12,6 +12,8 @@
 #include "server/batches.h"
 #include "server/operations.h"
 #include "server/review.h"
+#include "server/rights.h"
+#include "server/scopes.h"
 #include "server/seen.h"
 #include "server/epochs.h"
 #include "server/rejoin.h"
@@ -74,7 +76,12 @@ static lp_err apply_batch(pool *p, const message *request, const device *d, job 
     apply_author author = {
         .device = d->number, .person = d->staff, .former = d, .review = d->revoked_ms ? REVIEW_REVOKED : 0};
     change_set set;
-    lp_err err = changes_open(&changes, request->changes, error);
+    rights may;
+    lp_err err = rights_load(p, d, &may, error);
+    author.rights = &may;
+    if (err)
+        return err;
+    err = changes_open(&changes, request->changes, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++)
         err = apply_set(p, &set, i, &author, &verdicts, error);
     if (!err && changes.sets.failed)
@@ -226,7 +233,7 @@ static bool argument(span arguments, const char *name, char *text_out, size_t si
 
 static lp_err run_invite(pool *p, job *j, lp_error *error) {
     message request;
-    char staff[STAFF_NAME_BYTES], role[ROLE_BYTES];
+    char staff[STAFF_NAME_BYTES], role[ROLE_BYTES], scopes[1024] = "";
     uint8_t token[INVITE_TOKEN_BYTES];
     int64_t expires_ms;
     lp_err err = message_decode(buf_span(&j->request), &request, error);
@@ -237,7 +244,11 @@ static lp_err run_invite(pool *p, job *j, lp_error *error) {
                        STAFF_NAME_BYTES - 1);
     if (!argument(request.arguments, "role", role, sizeof role))
         return err_set(error, LP_INVALID, "an invitation needs a role; give --role rep or --role manager");
+    if (!argument(request.arguments, "scope", scopes, sizeof scopes))
+        scopes[0] = '\0';
     err = auth_invite(p, staff, role, token, &expires_ms, error);
+    if (!err)
+        err = access_invite(p, staff, role, scopes, error);
     if (err)
         return err;
     buf result = {0};
@@ -317,14 +328,22 @@ static void run_in_savepoint(pool *p, job *j) {
     digest kept[SCOPE_POOL + 1];
     uint64_t last = p->clock.last;
     bool trusting = p->trusting;
+    pool_scopes scopes;
     memcpy(kept, p->digests, sizeof kept);
-    lp_err err = s->ops->savepoint(s, &error);
+    lp_err err = scopes_copy(&p->scopes, &scopes, &error);
+    if (!err)
+        err = s->ops->savepoint(s, &error);
+    else {
+        fail(j, err, &error);
+        return;
+    }
     if (!err)
         err = run(p, j, &error);
     if (!err)
         err = s->ops->release(s, &error);
     if (!err) {
         j->result = LP_OK;
+        scopes_free(&scopes);
         return;
     }
     lp_error undone;
@@ -336,6 +355,8 @@ static void run_in_savepoint(pool *p, job *j) {
         memcpy(p->digests, kept, sizeof kept);
     p->clock.last = p->clock.last < last ? last : p->clock.last;
     p->trusting = trusting;
+    scopes_free(&p->scopes);
+    p->scopes = scopes;
     fail(j, err, &error);
 }
 
@@ -352,7 +373,7 @@ static lp_err commit(committer *c, uint64_t before, lp_error *error) {
  * next group starts from, and the devices will ask again by batch number. */
 static void start_over(committer *c, job *jobs, lp_err err, const lp_error *error, const digest *kept) {
     c->pool->store->ops->rollback(c->pool->store);
-    c->in_doubt = true;
+    c->in_doubt = true; /* the scopes' sums, too, are read anew before anything else */
     c->pool->trusting = false;
     memcpy(c->pool->digests, kept, sizeof c->pool->digests);
     for (job *j = jobs; j; j = j->next)

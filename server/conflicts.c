@@ -159,9 +159,9 @@ static lp_err write_record(pool *p, const lp_id *id, const draft *d, lp_error *e
     if (news)
         err = p->store->ops->take_seq(p->store, 1, &seq, error);
     for (uint32_t i = 0; news && !err && i < d->count; i++)
-        err = rows_merge(p, &rec, SCOPE_POOL, &d->regs[i], seq, error);
+        err = rows_merge(p, &rec, &kept, SCOPE_POOL, &d->regs[i], seq, error);
     if (news && !err)
-        err = rows_save(p, &rec, SCOPE_POOL, seq, error);
+        err = rows_save(p, &rec, &kept, SCOPE_POOL, NULL, seq, error);
     record_fini(&rec);
     rows_drop(&kept);
     return err;

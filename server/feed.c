@@ -8,8 +8,8 @@
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/page.h"
-#include "server/access.h"
 #include "server/purge.h"
+#include "server/scopes.h"
 #include "server/epochs.h"
 
 #define SET_BYTES 64 /* of a set beside its registers: heads, id, indexes, its stamp */
@@ -17,7 +17,6 @@
 #define ID_BYTES 18  /* of an id in a list */
 #define BEFORE_BYTES_MAX (64 * 1024)
 
-/* A list of ids in the making. */
 typedef struct id_list {
     buf ids;
     uint32_t count;
@@ -35,13 +34,16 @@ typedef struct builder {
     size_t budget_bytes;
     bool again; /* a re-read, which begins here if `start` */
     bool start;
+    bool all;   /* the present record comes whole */
     bool first; /* the pages before it in the answer are small: there is room for the largest of records */
     bool full;
     record rec;
     reg *sorted;
     uint32_t sorted_capacity;
     changes_writer writer;
-    id_list erased, purged;
+    id_list erased, purged, whole, left, joined;
+    store_reader *members; /* a narrow scope: who reads its members, and */
+    uint32_t number;       /* which it is */
     lp_err err;
     lp_error error;
 } builder;
@@ -55,7 +57,7 @@ static int by_stamp(const void *a, const void *b) {
 /* What the device wrote itself it has, except in records the server derives from changes under their own stamps. A re-read is whole. Who comes
  * again and reads from the beginning has lost it. */
 static bool has_already(const builder *b, const reg *r) {
-    if (r->stamp.author != b->reader || b->again || (b->returned && b->since == 0) || b->shared)
+    if (r->stamp.author != b->reader || b->all || (b->returned && b->since == 0) || b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
     return !info || !(info->flags & FIELD_SERVER) || BUG(OWN_RECORDS_LEFT_OUT);
@@ -77,7 +79,7 @@ static uint32_t pick(builder *b) {
     bool one_stamp = true;
     for (uint32_t i = 0; i < rec->count; i++) {
         const reg *r = &rec->regs[i];
-        if (r->seq <= b->since || has_already(b, r))
+        if ((r->seq <= b->since && !b->all) || has_already(b, r))
             continue;
         one_stamp &= count == 0 || stamp_compare(r->stamp, b->sorted[0].stamp) == 0;
         b->sorted[count++] = *r;
@@ -109,109 +111,199 @@ static void put_sets(builder *b, const record *rec, uint32_t count) {
     }
 }
 
-static size_t page_bytes(const builder *b) {
-    return changes_bytes(&b->writer) + b->erased.ids.size + b->purged.ids.size;
+static size_t page_bytes_of(const builder *b) {
+    return changes_bytes(&b->writer) + b->erased.ids.size + b->purged.ids.size + b->whole.ids.size + b->left.ids.size +
+           b->joined.ids.size;
 }
 
-static uint32_t page_items(const builder *b) {
-    return b->writer.set_count + b->erased.count + b->purged.count;
+static bool holds_nothing(const builder *b) {
+    return b->writer.set_count + b->erased.count + b->purged.count + b->left.count + b->joined.count == 0;
+}
+
+static void name(id_list *l, const lp_id *id) {
+    wire_put_bytes(&l->ids, id_span(id));
+    l->count++;
+}
+
+/* Puts an id into a list of the page, if there is room. */
+static bool add_id(builder *b, id_list *l, const lp_id *id, uint64_t seq) {
+    if (page_bytes_of(b) + ID_BYTES > b->budget_bytes && !holds_nothing(b)) {
+        b->full = true;
+        return false;
+    }
+    name(l, id);
+    b->reached = seq;
+    return true;
+}
+
+/* Puts the picked registers of `rec` on the page, if there is room. */
+static bool add_picked(builder *b, uint32_t count, uint64_t seq) {
+    /* A record that is larger than a page has one for itself. */
+    bool alone = b->first && holds_nothing(b);
+    if (count && !alone && page_bytes_of(b) + most_bytes(b, count) + ID_BYTES > b->budget_bytes) {
+        b->full = true;
+        return false;
+    }
+    put_sets(b, &b->rec, count);
+    b->reached = seq;
+    return true;
 }
 
 /* Where a record was. Whoever reads from the beginning never had what was purged; what was erased it may still hold. */
 static bool add_mark(builder *b, const store_row *row) {
-    id_list *list = row->kind == KIND_ERASED ? &b->erased : &b->purged;
-    bool tell = row->kind == KIND_ERASED || b->since > 0;
-    if (tell && page_bytes(b) + ID_BYTES > b->budget_bytes && page_items(b)) {
-        b->full = true;
-        return false;
-    }
-    if (tell) {
-        wire_put_bytes(&list->ids, id_span(&row->id));
-        list->count++;
-    }
+    if (row->kind == KIND_ERASED)
+        return add_id(b, &b->erased, &row->id, row->seq);
+    if (b->since > 0)
+        return add_id(b, &b->purged, &row->id, row->seq);
     b->reached = row->seq;
     return true;
+}
+
+static bool take_row(builder *b, const store_row *row) {
+    b->rec.kind = row->kind;
+    b->rec.id = row->id;
+    b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
+    return !b->err;
 }
 
 static bool add_row(void *ctx, const store_row *row) {
     builder *b = ctx;
     if (row->kind == KIND_ERASED || row->kind == KIND_PURGED)
         return add_mark(b, row);
-    b->rec.kind = row->kind;
-    b->rec.id = row->id;
-    b->err = record_unpack(&b->rec, row->body, row->stamps, &b->error);
-    uint32_t count = b->err ? 0 : pick(b);
-    if (b->err)
+    if (!take_row(b, row))
         return false;
-    /* A record that is larger than a page has one for itself. */
-    bool alone = b->first && page_items(b) == 0;
-    if (count && !alone && page_bytes(b) + most_bytes(b, count) > b->budget_bytes) {
-        b->full = true;
-        return false;
-    }
-    put_sets(b, &b->rec, count);
-    b->reached = row->seq;
+    b->all = b->again;
+    uint32_t count = pick(b);
+    return !b->err && add_picked(b, count, row->seq);
+}
+
+/* True if the device made all of the record, and that since it joined: so it never had to let go of any of it. */
+static bool made_by_reader(const builder *b, uint64_t seq_in) {
+    for (uint32_t i = 0; i < b->rec.count; i++)
+        if (b->rec.regs[i].seq < seq_in || !has_already(b, &b->rec.regs[i]))
+            return false;
     return true;
 }
 
-static void put_list(const id_list *list, buf *out) {
-    if (list->count == 0)
-        return;
-    wire_put_array(out, list->count);
-    buf_append_span(out, buf_span(&list->ids));
-    out->failed |= list->ids.failed;
+static bool add_joined(builder *b, uint64_t seq_in, uint64_t seq_last) {
+    if (made_by_reader(b, seq_in))
+        return add_id(b, &b->joined, &b->rec.id, seq_last);
+    b->all = true;
+    uint32_t count = pick(b);
+    if (b->err || !add_picked(b, count, seq_last))
+        return false;
+    name(&b->whole, &b->rec.id);
+    return true;
 }
 
-static lp_err put_page(builder *b, store_reader *reader, scope_class scope, const cursor *from, uint64_t last_seq,
+/* A record joined the scope, changed, or left. */
+static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
+    builder *b = ctx;
+    scope_member m;
+    store_row row;
+    b->err = scopes_read_member(b->members, b->number, id, &m, &b->error);
+    if (b->err)
+        return false;
+    if (m.seq_out)
+        return b->start || add_id(b, &b->left, id, seq_last);
+    b->err = b->members->ops->read(b->members, id, &row, &b->error);
+    if (b->err == LP_NOT_FOUND) {
+        b->err = LP_OK;
+        return true;
+    }
+    if (b->err || !take_row(b, &row))
+        return false;
+    b->all = b->again;
+    if (!b->again && m.seq_in > b->since)
+        return add_joined(b, m.seq_in, seq_last);
+    uint32_t count = pick(b);
+    return !b->err && add_picked(b, count, seq_last);
+}
+
+static span close_list(id_list *l, buf *out) {
+    if (l->count == 0)
+        return (span){0};
+    wire_put_array(out, l->count);
+    buf_append_span(out, buf_span(&l->ids));
+    out->failed |= l->ids.failed;
+    return buf_span(out);
+}
+
+static lp_err put_page(builder *b, store_reader *reader, const access_grant *grant, digest sum, uint64_t last_seq,
                        buf *out, lp_error *error) {
-    buf changes = {0}, erased = {0}, purged = {0};
-    uint8_t tag_bytes[CURSOR_TAG_BYTES];
-    span tag;
+    id_list *const lists[] = {&b->whole, &b->left, &b->erased, &b->joined, &b->purged};
+    buf changes = {0}, ids[5] = {{0}};
+    span closed[5];
+    uint8_t digest_bytes[DIGEST_BYTES], tag_bytes[CURSOR_TAG_BYTES];
     uint64_t seq = b->full && !BUG(PAGE_CURSOR_AHEAD) ? b->reached + BUG(PAGE_SKIPS_A_ROW) : last_seq;
-    uint8_t digest_bytes[DIGEST_BYTES];
-    digest sum;
+    span tag;
     lp_err err = changes_finish(&b->writer, &changes, error);
-    put_list(&b->erased, &erased);
-    put_list(&b->purged, &purged);
-    if (!err && (erased.failed || purged.failed))
+    bool failed = false;
+    for (int i = 0; i < 5; i++) {
+        closed[i] = close_list(lists[i], &ids[i]);
+        failed |= ids[i].failed;
+    }
+    if (!err && failed)
         err = err_plain(error, LP_NOMEM);
-    if (!err)
-        err = pool_scope_digest(reader, scope, &sum, error);
     if (!err)
         err = epochs_tag_at(reader, seq, tag_bytes, &tag, error);
     if (!err) {
         digest_pack(sum, digest_bytes);
-        page made = {.cursor = {.scope = from->scope,
+        page made = {.cursor = {.scope = span_text(grant->name),
                                 .epoch = span_of(b->epochs->epoch, EPOCH_BYTES),
                                 .seq = seq,
                                 .tag = tag,
-                                .behind = b->full ? b->reached - b->since : 0},
+                                .behind = b->full ? b->reached - b->since : 0,
+                                .generation = grant->generation},
                      .more = b->full,
                      .start = b->start,
                      .again = b->again,
                      .changes = buf_span(&changes),
-                     .erased = buf_span(&erased),
-                     .purged = buf_span(&purged),
+                     .whole = closed[0],
+                     .left = closed[1],
+                     .erased = closed[2],
+                     .joined = closed[3],
+                     .purged = closed[4],
                      .digest = span_of(digest_bytes, b->full ? 0 : DIGEST_BYTES)};
         page_put(out, &made);
         if (out->failed)
             err = err_plain(error, LP_NOMEM);
     }
     buf_fini(&changes);
-    buf_fini(&erased);
-    buf_fini(&purged);
+    for (int i = 0; i < 5; i++)
+        buf_fini(&ids[i]);
     return err;
 }
 
-static lp_err build(store_reader *reader, const epochs *e, const device *d, const cursor *from, size_t budget_bytes,
-                    buf *out, bool *news_out, lp_error *error) {
-    scope_class scope;
+/* Which narrow scope a grant means. One that is not kept yet holds nothing. */
+static lp_err find_narrow(builder *b, store_reader *reader, const device *d, const access_grant *grant, digest *sum_out,
+                          lp_error *error) {
+    buf key = {0};
+    scopes_key(span_text(grant->name), &d->staff, &key);
+    lp_err err =
+        key.failed ? err_plain(error, LP_NOMEM) : scopes_read(reader, buf_span(&key), &b->number, sum_out, error);
+    b->members = reader;
+    buf_fini(&key);
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+static lp_err walk(builder *b, store_reader *reader, const access_grant *grant, uint64_t last_seq, lp_error *error) {
+    lp_err err = LP_OK;
+    if (b->budget_bytes == 0)
+        b->full = b->after < last_seq;
+    else if (b->after < last_seq && grant->feed)
+        err = reader->ops->feed(reader, grant->feed, b->after, add_row, b, error);
+    else if (b->after < last_seq && b->number)
+        err = scopes_read_feed(reader, b->number, b->after, add_member, b, error);
+    return !err && b->err ? err_set(error, b->err, "%s", b->error.message) : err;
+}
+
+static lp_err build(store_reader *reader, const epochs *e, const device *d, const access_grant *grant,
+                    const cursor *from, size_t budget_bytes, buf *out, bool *news_out, lp_error *error) {
     store_counts counts;
     cursor_history history;
+    digest sum = {0};
     uint64_t purged_seq = 0;
-    if (!access_scope(d, from->scope, &scope))
-        return err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from->scope.size,
-                       (const char *)from->scope.data);
     lp_err err = reader->ops->counts(reader, &counts, error);
     if (!err)
         err = epochs_judge_cursor(reader, e, from, counts.last_seq, &history, error);
@@ -222,36 +314,35 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
                       (unsigned long long)from->seq);
     if (err)
         return err;
-    /* Another epoch is another history: it is read from its beginning. */
-    bool same_epoch = history == CURSOR_FITS;
-    /* Something that was purged since may still be there as it was: the same. */
+    /* Another epoch is another history, another grant another slice of it: read from its beginning. */
+    bool same = history == CURSOR_FITS && from->generation == grant->generation;
+    /* Something that was purged since may still be there as it was: the same. A narrow scope remembers who left. */
     uint64_t began = from->seq - from->behind;
-    same_epoch &= !(scope == SCOPE_POOL && began > 0 && began < purged_seq);
-    bool start = from->epoch.size ? !same_epoch || (from->again && from->seq == 0) : from->again;
+    same &= !(grant->feed == SCOPE_POOL && began > 0 && began < purged_seq);
+    bool start = from->epoch.size ? !same || (from->again && from->seq == 0) : from->again;
     builder b = {.reader = d->number,
                  .returned = d->returned,
                  .shared = d->shared,
                  .epochs = e,
-                 .after = same_epoch ? from->seq : 0,
-                 .since = same_epoch ? from->seq - (BUG(BEHIND_IGNORED) ? 0 : from->behind) : 0,
+                 .after = same ? from->seq : 0,
+                 .since = same ? from->seq - (BUG(BEHIND_IGNORED) ? 0 : from->behind) : 0,
                  .start = start,
-                 .again = start || (same_epoch && from->again),
+                 .again = start || (same && from->again),
                  .budget_bytes = budget_bytes,
                  .first = out->size <= BEFORE_BYTES_MAX};
     b.reached = b.after;
     changes_init(&b.writer);
-    if (budget_bytes == 0)
-        b.full = b.after < counts.last_seq;
-    else if (b.after < counts.last_seq)
-        err = reader->ops->feed(reader, scope, b.after, add_row, &b, error);
-    if (!err && b.err)
-        err = err_set(error, b.err, "%s", b.error.message);
-    *news_out |= page_items(&b) > 0 || b.full || !same_epoch;
+    err = grant->feed ? pool_scope_digest(reader, grant->feed, &sum, error)
+                      : find_narrow(&b, reader, d, grant, &sum, error);
     if (!err)
-        err = put_page(&b, reader, scope, from, counts.last_seq, out, error);
+        err = walk(&b, reader, grant, counts.last_seq, error);
+    *news_out |= !holds_nothing(&b) || b.full || !same || start;
+    if (!err)
+        err = put_page(&b, reader, grant, sum, counts.last_seq, out, error);
     changes_fini(&b.writer);
-    buf_fini(&b.erased.ids);
-    buf_fini(&b.purged.ids);
+    id_list *const lists[] = {&b.whole, &b.left, &b.erased, &b.joined, &b.purged};
+    for (int i = 0; i < 5; i++)
+        buf_fini(&lists[i]->ids);
     record_fini(&b.rec);
     free(b.sorted);
     return err;
@@ -268,8 +359,8 @@ static bool names_twice(span cursors, uint32_t index, span scope) {
     return false;
 }
 
-lp_err feed_pages(store_reader *reader, const device *d, span cursors, uint64_t page_bytes, buf *pages_out,
-                  bool *news_out, lp_error *error) {
+lp_err feed_pages(store_reader *reader, const device *d, const access *may, span cursors, uint64_t page_bytes,
+                  buf *pages_out, bool *news_out, lp_error *error) {
     epochs e;
     size_t budget = page_bytes == 0                    ? FEED_PAGE_BYTES
                     : page_bytes > FEED_PAGE_BYTES_MAX ? FEED_PAGE_BYTES_MAX
@@ -282,16 +373,30 @@ lp_err feed_pages(store_reader *reader, const device *d, span cursors, uint64_t 
     lp_err err = epochs_read(reader, &e, error);
     if (err)
         return err;
-    wire_put_array(pages_out, count);
-    size_t start = pages_out->size;
+    buf made = {0};
+    uint32_t made_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         cursor from;
         if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope))
             return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
-        size_t used = pages_out->size - start;
-        err = build(reader, &e, d, &from, used < budget ? budget - used : 0, pages_out, news_out, error);
+        /* A device may ask for what it has lost before it is told so, which the list of scopes does: there is no page. */
+        const access_grant *grant = access_find(may, from.scope);
+        if (!grant && access_is_scope(from.scope))
+            continue;
+        if (!grant)
+            err = err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from.scope.size,
+                          (const char *)from.scope.data);
+        size_t used = made.size;
+        if (!err)
+            err = build(reader, &e, d, grant, &from, used < budget ? budget - used : 0, &made, news_out, error);
+        made_count++;
         if (err)
-            return err;
+            break;
     }
-    return LP_OK;
+    wire_put_array(pages_out, made_count);
+    buf_append_span(pages_out, buf_span(&made));
+    if (!err && (made.failed || pages_out->failed))
+        err = err_plain(error, LP_NOMEM);
+    buf_fini(&made);
+    return err;
 }

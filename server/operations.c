@@ -7,6 +7,7 @@
 
 #include "proto/err.h"
 #include "proto/message.h"
+#include "server/access.h"
 #include "server/auth.h"
 #include "server/control_arguments.h"
 #include "server/erase.h"
@@ -272,13 +273,41 @@ static lp_err do_repair_clock(pool *p, span arguments, buf *out, lp_error *error
     return LP_OK;
 }
 
+/* ---- grant, ungrant ---- */
+
+static lp_err do_change(pool *p, span arguments, bool grant, buf *out, lp_error *error) {
+    char staff[STAFF_NAME_BYTES] = "", scope[SCOPE_NAME_BYTES_MAX + 1] = "";
+    if (!control_argument(arguments, "staff", staff, sizeof staff) ||
+        !control_argument(arguments, "scope", scope, sizeof scope))
+        return err_set(error, LP_INVALID, "--staff or --scope is too long");
+    if (!staff[0] || !scope[0])
+        return err_set(error, LP_INVALID, "a grant needs a person and a scope; give --staff NAME --scope SCOPE");
+    lp_err err = access_change(p, staff, span_text(scope), grant, error);
+    if (err)
+        return err;
+    wire_put_map(out, 3);
+    put_text(out, "staff", staff);
+    put_text(out, "scope", scope);
+    wire_put_text(out, SPAN_LITERAL("granted"));
+    wire_put_bool(out, grant);
+    return LP_OK;
+}
+
+static lp_err do_grant(pool *p, span arguments, buf *out, lp_error *error) {
+    return do_change(p, arguments, true, out, error);
+}
+
+static lp_err do_ungrant(pool *p, span arguments, buf *out, lp_error *error) {
+    return do_change(p, arguments, false, out, error);
+}
+
 /* ---- dispatch ---- */
 
 static const struct verb {
     const char *name;
     lp_err (*run)(pool *p, span arguments, buf *out, lp_error *error);
-} verbs[] = {{"erase", do_erase},     {"review", do_review}, {"revoke", do_revoke},
-             {"devices", do_devices}, {"purge", do_purge},   {"repair-clock", do_repair_clock}};
+} verbs[] = {{"grant", do_grant},   {"ungrant", do_ungrant}, {"erase", do_erase}, {"review", do_review},
+             {"revoke", do_revoke}, {"devices", do_devices}, {"purge", do_purge}, {"repair-clock", do_repair_clock}};
 
 static const struct verb *find(span verb) {
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

@@ -9,6 +9,7 @@
 
 #include "proto/err.h"
 #include "proto/wire.h"
+#include "server/scopes.h"
 #include "server/epochs.h"
 
 static span digest_key(scope_class scope) {
@@ -92,6 +93,8 @@ static lp_err load(pool *p, int64_t *high_ms_out, lp_error *error) {
         else if (!err && !digest_unpack(value, &p->digests[scope]))
             err = err_set(error, LP_CORRUPT, "a stored digest is damaged; run leadpoold verify");
     }
+    if (!err)
+        err = scopes_load(p, error);
     return err ? err : read_clock(p, high_ms_out, error);
 }
 
@@ -124,6 +127,7 @@ lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
 void pool_close(pool *p) {
     digester_free(p->digester);
     greetings_free(p->greetings);
+    scopes_free(&p->scopes);
     p->digester = NULL;
     p->greetings = NULL;
 }
@@ -145,6 +149,9 @@ lp_err pool_save_digests(pool *p, lp_error *error) {
         if (err)
             return err;
     }
+    lp_err saved = scopes_save(p, error);
+    if (saved)
+        return saved;
     buf clock = {0};
     wire_put_array(&clock, 2);
     wire_put_u64(&clock, p->clock.last);

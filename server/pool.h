@@ -19,6 +19,29 @@
 #define REVOKED_GRACE_DAYS 7                                 /**< unless configured otherwise */
 #define BACKUP_RETENTION_MS (INT64_C(30) * 24 * 3600 * 1000) /**< unless the operator says otherwise */
 
+#define SCOPE_KEY_BYTES_MAX 136
+#define SCOPE_SET_MAX 2 /**< narrow scopes that hold one record: somebody's, and an event's */
+
+/** A narrow scope that is kept; scopes.h keeps them. */
+typedef struct pool_scope {
+    uint32_t number;
+    bool changed; /**< to be stored by the commit */
+    size_t key_size;
+    uint8_t key[SCOPE_KEY_BYTES_MAX];
+    digest sum; /**< as of the open transaction */
+} pool_scope;
+
+typedef struct pool_scopes {
+    pool_scope *list;
+    uint32_t count;
+} pool_scopes;
+
+/** Some of them, by index. */
+typedef struct scope_set {
+    uint32_t count;
+    uint32_t at[SCOPE_SET_MAX];
+} scope_set;
+
 typedef struct pool {
     const lp_env *env;
     store *store;
@@ -43,6 +66,7 @@ typedef struct pool {
     bool
         trusting; /**< the open transaction was repaired by the wall clock, which is server time once it is committed (repair.h) */
     digest digests[SCOPE_POOL + 1]; /**< by scope_class, as of the open transaction */
+    pool_scopes scopes;
 } pool;
 
 /** Makes the pool's first documents in an empty, open store: id, name, keys, epoch. Errors: those of the store, LP_INVALID name. */

@@ -9,6 +9,7 @@
 #include "server/conflicts.h"
 #include "server/epochs.h"
 #include "server/rows.h"
+#include "server/scopes.h"
 
 typedef struct repair {
     pool *pool;
@@ -156,10 +157,13 @@ static bool is_mark(const record *rec) {
     return rec->kind == KIND_ERASED || rec->kind == KIND_PURGED;
 }
 
-static void move_digest(pool *p, const record *rec, bool add) {
+static void move_digest(pool *p, const record *rec, rows_kept *kept, bool add) {
     digest *sum = &p->digests[rows_scope(rec->kind)];
-    for (uint32_t i = 0; i < rec->count && !is_mark(rec); i++)
-        (add ? digest_add : digest_remove)(p->digester, sum, rec->kind, &rec->id, &rec->regs[i]);
+    for (uint32_t i = 0; i < rec->count && !is_mark(rec); i++) {
+        digest term = digest_term(p->digester, rec->kind, &rec->id, &rec->regs[i]);
+        (add ? digest_plus : digest_minus)(sum, term);
+        (add ? digest_plus : digest_minus)(&kept->delta, term);
+    }
 }
 
 /* A conflict is known by what lost. */
@@ -191,7 +195,14 @@ static lp_err repair_row(repair *r, const lp_id *id, lp_id *now_out, lp_error *e
         err = p->store->ops->take_seq(p->store, 1, &seq, error);
     if (err)
         goto out;
-    move_digest(p, &rec, false);
+    move_digest(p, &rec, &kept, false);
+    if (rec.kind == KIND_CONFLICT) { /* it may get another id: it leaves its scopes under this one */
+        err = scopes_forget(p, &rec, &kept.before, error);
+        kept.before = (scope_set){0};
+        kept.known = false;
+        if (err)
+            goto out;
+    }
     if (!buf_reserve(&values, 4 * STAMP_BYTES)) {
         err = err_plain(error, LP_NOMEM);
         goto out;
@@ -205,11 +216,11 @@ static lp_err repair_row(repair *r, const lp_id *id, lp_id *now_out, lp_error *e
             repair_value(r, change, &values);
     }
     rec.id = *now_out = new_id(r, &rec);
-    move_digest(p, &rec, true);
+    move_digest(p, &rec, &kept, true);
     if (!id_equal(id, &rec.id))
         err = p->store->ops->drop_row(p->store, id, error);
     if (!err)
-        err = rows_save(p, &rec, is_mark(&rec) ? SCOPE_SETUP : rows_scope(rec.kind), seq, error);
+        err = rows_save(p, &rec, &kept, is_mark(&rec) ? SCOPE_SETUP : rows_scope(rec.kind), NULL, seq, error);
 out:
     record_fini(&rec);
     rows_drop(&kept);

@@ -3,13 +3,14 @@
 
 #include "proto/err.h"
 #include "proto/merge.h"
+#include "server/scopes.h"
 
 scope_class rows_scope(uint32_t kind) {
     const kind_info *info = schema_kind(kind);
     return info ? info->scope : SCOPE_POOL;
 }
 
-lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error) {
+lp_err rows_load_bare(pool *p, record *rec, rows_kept *kept, lp_error *error) {
     store_row row;
     lp_err err = p->store->ops->load(p->store, &rec->id, &row, error);
     if (err == LP_NOT_FOUND)
@@ -17,6 +18,7 @@ lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error) {
     if (err)
         return err;
     rec->kind = row.kind;
+    kept->known = true;
     buf_append_span(&kept->bytes, row.body);
     buf_append_span(&kept->bytes, row.stamps);
     if (kept->bytes.failed)
@@ -26,22 +28,38 @@ lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error) {
     return record_unpack(rec, body, stamps, error);
 }
 
-lp_err rows_merge(pool *p, record *rec, scope_class scope, const reg *change, uint64_t seq, lp_error *error) {
+lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error) {
+    lp_err err = rows_load_bare(p, rec, kept, error);
+    return !err && kept->known ? scopes_of_stored(p, rec, &kept->before, error) : err;
+}
+
+void rows_count(pool *p, const record *rec, rows_kept *kept, scope_class scope, const reg *before, const reg *now) {
+    digest added = digest_term(p->digester, rec->kind, &rec->id, now);
+    if (!stamp_is_none(before->stamp)) {
+        digest removed = digest_term(p->digester, rec->kind, &rec->id, before);
+        digest_minus(&p->digests[scope], removed);
+        digest_minus(&kept->delta, removed);
+    }
+    digest_plus(&p->digests[scope], added);
+    digest_plus(&kept->delta, added);
+}
+
+lp_err rows_merge(pool *p, record *rec, rows_kept *kept, scope_class scope, const reg *change, uint64_t seq,
+                  lp_error *error) {
     reg numbered = *change;
     reg before;
     numbered.seq = seq;
     merge_outcome outcome = merge_change(rec, &numbered, &before);
     if (outcome == MERGE_NOMEM)
         return err_plain(error, LP_NOMEM);
-    if (outcome != MERGE_APPLIED && outcome != MERGE_CLONED)
-        return LP_OK;
-    if (!stamp_is_none(before.stamp))
-        digest_remove(p->digester, &p->digests[scope], rec->kind, &rec->id, &before);
-    digest_add(p->digester, &p->digests[scope], rec->kind, &rec->id, record_find(rec, change->field, change->key));
+    if (outcome == MERGE_APPLIED || outcome == MERGE_CLONED)
+        rows_count(p, rec, kept, scope, &before, record_find(rec, change->field, change->key));
     return LP_OK;
 }
 
-lp_err rows_save(pool *p, const record *rec, scope_class scope, uint64_t seq, lp_error *error) {
+lp_err rows_save(pool *p, const record *rec, rows_kept *kept, scope_class scope, const lp_id *person, uint64_t seq,
+                 lp_error *error) {
+    static const lp_id nobody;
     buf body = {0};
     buf stamps = {0};
     lp_err err = record_pack(rec, &body, &stamps, error);
@@ -55,6 +73,9 @@ lp_err rows_save(pool *p, const record *rec, scope_class scope, uint64_t seq, lp
                          .stamps = buf_span(&stamps)};
         err = p->store->ops->save(p->store, &row, error);
     }
+    kept->seq = seq;
+    if (!err && scope == SCOPE_POOL)
+        err = scopes_moved(p, rec, &kept->before, kept->known, kept->delta, person ? person : &nobody, seq, error);
     buf_fini(&body);
     buf_fini(&stamps);
     return err;
@@ -68,6 +89,8 @@ lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error) {
     scope_class scope = rows_scope(rec.kind);
     for (uint32_t i = 0; !err && i < rec.count; i++)
         digest_remove(p->digester, &p->digests[scope], rec.kind, id, &rec.regs[i]);
+    if (!err)
+        err = scopes_forget(p, &rec, &kept.before, error);
     record_fini(&rec);
     rows_drop(&kept);
     return err;
@@ -75,6 +98,7 @@ lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error) {
 
 lp_err rows_put_mark(pool *p, uint32_t kind, const lp_id *id, lp_error *error) {
     record mark;
+    rows_kept kept = {.known = true};
     bool made;
     uint64_t seq;
     record_init(&mark, kind, id);
@@ -86,7 +110,7 @@ lp_err rows_put_mark(pool *p, uint32_t kind, const lp_id *id, lp_error *error) {
         slot->value = SPAN_LITERAL("\xc3");
         slot->stamp = hlc_next(&p->clock, pool_now_ms(p));
         slot->seq = seq;
-        err = rows_save(p, &mark, SCOPE_SETUP, seq, error);
+        err = rows_save(p, &mark, &kept, SCOPE_SETUP, NULL, seq, error);
     }
     record_fini(&mark);
     return err;

@@ -15,6 +15,7 @@
 #include "server/feed.h"
 #include "server/seen.h"
 #include "server/rejoin.h"
+#include "proto/crypto.h"
 
 #define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
 #define WAIT_MS_MAX 60000
@@ -46,6 +47,7 @@ struct session {
     uint64_t greeting;     /* greetings.h; 0 before the first hello */
     uint64_t highest;      /* batch number the device is known to have used */
     uint64_t version;      /* of the last hello */
+    uint8_t told[16];      /* of the hash of the scopes it was told */
     bool anew;             /* the fence under way is answered with WELCOME */
     int64_t clock_ms;      /* boot time of the last CLOCK answer; 0: none */
     int64_t round_trip_ms; /* from that answer to the hello that followed */
@@ -276,18 +278,31 @@ static bool clock_fits(const session *s, int64_t device_ms) {
     return off_ms <= CLOCK_TOLERANCE_MS + s->round_trip_ms;
 }
 
+/* True if the scopes are others than the device was told last; then it is told. */
+static bool tell_scopes(session *s, const access *may, buf *scopes_out) {
+    uint8_t hash[CRYPTO_HASH_BYTES];
+    access_scopes(may, scopes_out);
+    crypto_sha256(buf_span(scopes_out), hash);
+    bool moved = memcmp(hash, s->told, sizeof s->told) != 0;
+    memcpy(s->told, hash, sizeof s->told);
+    return moved;
+}
+
 /* What the welcome says of the pool, from one snapshot. */
 typedef struct greeting {
     epochs epochs;
     uint64_t kept_seq;
+    access access;
 } greeting;
 
-static lp_err read_greeting(pool *p, store_reader *reader, greeting *g, lp_error *error) {
+static lp_err read_greeting(pool *p, store_reader *reader, const device *d, greeting *g, lp_error *error) {
     lp_err err = reader->ops->snapshot(reader, error);
     if (!err)
         err = epochs_read(reader, &g->epochs, error);
     if (!err)
         err = backups_kept_seq(p, reader, &g->kept_seq, error);
+    if (!err)
+        err = access_read(reader, d, &g->access, error);
     reader->ops->snapshot_end(reader);
     return err;
 }
@@ -295,7 +310,7 @@ static lp_err read_greeting(pool *p, store_reader *reader, greeting *g, lp_error
 static void welcome(session *s, store_reader *reader, session_actions *actions, uint32_t id) {
     greeting g;
     lp_error error = {.code = LP_OK};
-    lp_err err = read_greeting(s->pool, reader, &g, &error);
+    lp_err err = read_greeting(s->pool, reader, s->device, &g, &error);
     if (err) {
         answer_error(s, actions, id, err, &error, 0);
         return;
@@ -303,7 +318,7 @@ static void welcome(session *s, store_reader *reader, session_actions *actions, 
     memcpy(s->epoch, g.epochs.epoch, EPOCH_BYTES);
     buf scopes = {0};
     buf forks = {0};
-    access_scopes(s->device, &scopes);
+    tell_scopes(s, &g.access, &scopes);
     epochs_put_forks(&g.epochs, &forks);
     message m_welcome = {.number = MSG_WELCOME,
                          .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
@@ -414,15 +429,20 @@ static void ask_for_epoch(session *s, store_reader *reader, session_actions *act
 static bool answer_pages(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *parts,
                          span cursors, uint64_t page_bytes, buf *empty_out, span request) {
     lp_error error = {.code = LP_OK};
-    buf pages = {0};
-    bool news = true;
+    buf pages = {0}, scopes = {0};
+    access may;
+    bool news = true, moved = false;
     lp_err err = LP_OK;
     if (cursors.size) {
         err = reader->ops->snapshot(reader, &error);
         if (!err)
             err = look_up_device(s, reader, &error);
         if (!err)
-            err = feed_pages(reader, s->device, cursors, page_bytes, &pages, &news, &error);
+            err = access_read(reader, s->device, &may, &error);
+        if (!err)
+            err = feed_pages(reader, s->device, &may, cursors, page_bytes, &pages, &news, &error);
+        if (!err)
+            moved = tell_scopes(s, &may, &scopes);
         reader->ops->snapshot_end(reader);
     }
     if (err == LP_CLOSED) {
@@ -431,17 +451,21 @@ static bool answer_pages(session *s, store_reader *reader, session_actions *acti
         ask_for_epoch(s, reader, actions, id, request);
     } else if (err && err != LP_EXPIRED) {
         answer_error(s, actions, id, err, &error, 0);
-    } else if (err || news || !empty_out) {
+    } else if (err || news || moved || !empty_out) {
         message m = *parts;
         m.number = MSG_SYNCED;
+        if (moved)
+            m.scopes = buf_span(&scopes);
         m.pages = err ? (span){0} : buf_span(&pages);
         m.now_ms = pool_told_ms(s->pool);
         answer(s, actions, id, &m);
     } else {
         *empty_out = pages;
+        buf_fini(&scopes);
         return false;
     }
     buf_fini(&pages);
+    buf_fini(&scopes);
     return true;
 }
 

@@ -591,6 +591,25 @@ static lp_err memory_read_next(store_reader *base, store_space space, span from,
     return LP_OK;
 }
 
+static lp_err memory_read_documents(store_reader *base, store_space space, span prefix, span after,
+                                    store_document_fn fn, void *ctx, lp_error *error) {
+    memory_reader *r = (memory_reader *)base;
+    memory_store *m = r->store;
+    assert(r->open);
+    buf from = {0}, full = {0};
+    bool room = document_key(&from, space, after) && document_key(&full, space, prefix);
+    span key = {0};
+    /* `after` may stand before the first key of the prefix. */
+    bool before = room && span_compare(buf_span(&from), buf_span(&full)) < 0;
+    const table_version *version =
+        room ? step(m, &m->documents, before ? buf_span(&full) : buf_span(&from), !before, r->at, &key) : NULL;
+    while (version && has_prefix(key, buf_span(&full)) && fn(ctx, span_of(key.data + 1, key.size - 1), version->value))
+        version = step(m, &m->documents, key, true, r->at, &key);
+    buf_fini(&from);
+    buf_fini(&full);
+    return room ? LP_OK : err_plain(error, LP_NOMEM);
+}
+
 /* --- the store as a whole --- */
 
 static lp_err memory_backup(store *base, const char *path, store_progress_fn progress, void *ctx, lp_error *error) {
@@ -739,6 +758,7 @@ const store_ops store_memory_ops = {
     .read = memory_read,
     .read_history = memory_read_history,
     .read_document = memory_read_document,
+    .read_documents = memory_read_documents,
     .read_next = memory_read_next,
     .backup = memory_backup,
     .verify = memory_verify,

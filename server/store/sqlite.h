@@ -162,6 +162,8 @@ lp_err sqlite_counts(store_reader *r, store_counts *counts_out, lp_error *error)
 lp_err sqlite_feed(store_reader *r, scope_class scope, uint64_t after, store_row_fn each, void *ctx, lp_error *error);
 lp_err sqlite_read(store_reader *r, const lp_id *id, store_row *row_out, lp_error *error);
 lp_err sqlite_read_history(store_reader *r, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+lp_err sqlite_read_documents(store_reader *r, store_space space, span prefix, span after, store_document_fn fn,
+                             void *ctx, lp_error *error);
 lp_err sqlite_read_document(store_reader *r, store_space space, span key, span *value_out, lp_error *error);
 lp_err sqlite_read_next(store_reader *r, store_space space, span from, span *key_out, span *value_out, lp_error *error);
 

@@ -63,6 +63,7 @@ const store_ops store_sqlite_ops = {
     .read = sqlite_read,
     .read_history = sqlite_read_history,
     .read_document = sqlite_read_document,
+    .read_documents = sqlite_read_documents,
     .read_next = sqlite_read_next,
     .backup = sqlite_backup,
     .verify = sqlite_verify,

@@ -61,6 +61,11 @@ typedef enum store_space {
     STORE_SEEN = 7,   /**< by device number: when it was here last, and what it has read */
     STORE_PURGED = 8, /**< by record id: deleted and forgotten. Kept for ever */
     STORE_TAG = 9,    /**< what names a commit: by its last seq, 8 bytes big-endian */
+    STORE_SCOPE = 10, /**< narrow scopes, by key: these and the next are scopes.h's */
+    STORE_MEMBER = 11,
+    STORE_MEMBER_FEED = 12,
+    STORE_FOLLOWER = 13,
+    STORE_GRANT = 14, /**< by person id */
 } store_space;
 
 typedef struct store_counts {
@@ -138,6 +143,9 @@ typedef struct store_ops {
     lp_err (*read)(store_reader *r, const lp_id *id, store_row *row_out, lp_error *error);
     lp_err (*read_history)(store_reader *r, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
     lp_err (*read_document)(store_reader *r, store_space space, span key, span *value_out, lp_error *error);
+    /** Documents whose key starts with `prefix` and is greater than `after`, in order of key: one walk along the index. */
+    lp_err (*read_documents)(store_reader *r, store_space space, span prefix, span after, store_document_fn fn,
+                             void *ctx, lp_error *error);
     /** The first document with a key not less than `from`. LP_NOT_FOUND (error untouched) if there is none. */
     lp_err (*read_next)(store_reader *r, store_space space, span from, span *key_out, span *value_out, lp_error *error);
 

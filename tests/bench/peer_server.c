@@ -72,10 +72,10 @@ static void invite_staff(server *s, const char *staff, invite *inv) {
     lp_error error;
     message answer;
     job *j = job_new(JOB_INVITE);
-    const control_pair pairs[] = {{"staff", staff}, {"role", ROLE}};
+    const control_pair pairs[] = {{"staff", staff}, {"role", ROLE}, {"scope", "pool"}};
     if (!j)
         die("server", "out of memory");
-    must(control_request("invite", pairs, 2, &j->request, &error), &error);
+    must(control_request("invite", pairs, 3, &j->request, &error), &error);
     commit_thread_run(s->thread, j);
     must(j->result, &j->error);
     must(message_decode(buf_span(&j->answer), &answer, &error), &error);

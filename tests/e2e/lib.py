@@ -151,8 +151,10 @@ class Server:
         process, self.process = self.process, None
         return process.end(sig) if process else None
 
-    def invite(self, staff, role="rep", *args):
-        return self.command("invite", "--staff", staff, "--role", role, "--json", *args).json()["invitation"]
+    def invite(self, staff, role="rep", *args, scope="pool"):
+        """`scope`: of a rep; None: what the role gives."""
+        granted = ("--scope", scope) if scope and role == "rep" else ()
+        return self.command("invite", "--staff", staff, "--role", role, "--json", *granted, *args).json()["invitation"]
 
     def status(self):
         return self.command("status", "--json").json()
@@ -209,10 +211,10 @@ class World:
         self.servers.append(made)
         return made
 
-    def device(self, server, owner, role="rep", via=None):
+    def device(self, server, owner, role="rep", via=None, scope="pool"):
         """A joined device; the server must be running. `via`: the address it shall reach it at."""
         made = Device(self.dir / f"{owner}.db", owner)
-        invitation = server.invite(owner, role).replace(server.address, via or server.address)
+        invitation = server.invite(owner, role, scope=scope).replace(server.address, via or server.address)
         made("join", invitation, "--label", f"{owner}'s device")
         return made
 

@@ -70,7 +70,7 @@ while read -r line <&3; do
     case $line in *listening*) break ;; esac
 done
 cat <&3 >/dev/null &
-expect 0 "$bin/leadpoold" invite --data "$dir/pool" --staff 'Li Wei' --role rep --json
+expect 0 "$bin/leadpoold" invite --data "$dir/pool" --staff 'Li Wei' --role rep --scope pool --json
 first=$(value invitation)
 expect 0 "$bin/leadpoold" invite --data "$dir/pool" --staff 'Ana' --role manager --json
 second=$(value invitation)

@@ -69,7 +69,7 @@ class Contract(lib.Case):
         for serving in (False, True):
             if serving:
                 server.start()
-            invited = server.command("invite", "--staff", "Li Wei", "--role", "rep", "--json").json()
+            invited = server.command("invite", "--staff", "Li Wei", "--role", "rep", "--scope", "pool", "--json").json()
             self.assertRegex(invited["invitation"], r"^leadpool://[^/]+:\d+/[\w-]+$")
             self.has(invited, expires_at=int)
             self.assertGreater(invited["expires_at"], 1_500_000_000_000, "not ms since 1970")

@@ -90,7 +90,7 @@ expect 0 leadpoold status --data "$dir/pool" --json
 [ "$(json serving)" = False ] || fail "nobody serves"
 epoch=$(json epoch)
 expect 2 leadpoold invite --data "$dir/pool" --staff 'Li Wei' --role king
-expect 0 leadpoold invite --data "$dir/pool" --staff 'Li Wei' --role rep --address leads.example.com:443 --json
+expect 0 leadpoold invite --data "$dir/pool" --staff 'Li Wei' --role rep --scope pool --address leads.example.com:443 --json
 case $(json invitation) in leadpool://leads.example.com:443/*) ;; *) fail "the invitation carries another address" ;; esac
 expect 0 leadpoold verify --data "$dir/pool"
 

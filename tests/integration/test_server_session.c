@@ -498,10 +498,10 @@ static void a_pull_brings_what_others_wrote_and_not_the_own(void **state) {
     hand_close(&h);
 }
 
-static void a_scope_that_is_not_granted_is_refused(void **state) {
+static void a_scope_that_nobody_can_have_is_refused(void **state) {
     hand h;
     buf cursors = {0};
-    cursor c = {.scope = SPAN_LITERAL("event:1")};
+    cursor c = {.scope = SPAN_LITERAL("warehouse")};
     (void)state;
     hand_open(&h, 1);
     hand_greet(&h, 0);
@@ -615,7 +615,7 @@ int main(void) {
         cmocka_unit_test(what_is_held_is_answered_to_its_hash_alone),
         cmocka_unit_test(a_device_that_begins_anew_is_welcome_when_what_it_sent_is_settled),
         cmocka_unit_test(a_pull_brings_what_others_wrote_and_not_the_own),
-        cmocka_unit_test(a_scope_that_is_not_granted_is_refused),
+        cmocka_unit_test(a_scope_that_nobody_can_have_is_refused),
         cmocka_unit_test(a_wait_is_answered_when_there_is_news),
         cmocka_unit_test(a_wait_without_news_ends_when_its_time_is_up),
         cmocka_unit_test(a_wait_longer_than_allowed_is_shortened),

@@ -342,7 +342,7 @@ void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BY
     wire_put_text(&arguments, SPAN_LITERAL("staff"));
     wire_put_text(&arguments, span_text(staff));
     wire_put_text(&arguments, SPAN_LITERAL("role"));
-    wire_put_text(&arguments, SPAN_LITERAL("rep"));
+    wire_put_text(&arguments, SPAN_LITERAL("manager"));
     message control = {.number = MSG_CONTROL, .verb = SPAN_LITERAL("invite"), .arguments = buf_span(&arguments)};
     job *j = job_new(JOB_INVITE);
     assert_non_null(j);

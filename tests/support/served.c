@@ -64,8 +64,8 @@ void served_invite(served *s, const char *staff, const char *role, uint8_t token
     message answer;
     job *j = job_new(JOB_INVITE);
     assert_non_null(j);
-    const control_pair pairs[] = {{"staff", staff}, {"role", role}};
-    must(control_request("invite", pairs, 2, &j->request, &error), &error);
+    const control_pair pairs[] = {{"staff", staff}, {"role", role}, {"scope", "pool"}};
+    must(control_request("invite", pairs, 3, &j->request, &error), &error);
     commit_thread_run(s->thread, j);
     must(j->result, &j->error);
     must(message_decode(buf_span(&j->answer), &answer, &error), &error);

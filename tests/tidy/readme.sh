@@ -35,7 +35,7 @@ exec 3< log
 while read -r line <&3; do
     case $line in *listening*) break ;; esac
 done
-invitation=$("$build/bin/leadpoold" invite --data pool --staff "Li Wei" --role rep --json |
+invitation=$("$build/bin/leadpoold" invite --data pool --staff "Li Wei" --role rep --scope pool --json |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["invitation"])')
 "$build/bin/leadpool" --replica booth.db join "$invitation"
 ./example
