@@ -76,7 +76,7 @@ class Scopes(lib.Case):
         self.assertEqual(self.bob.count(), 2)
         self.assert_one_pool(self.pool, self.bob)
 
-    def test_what_a_rep_may_not_write_goes_to_review(self):
+    def test_what_is_written_under_a_grant_is_applied(self):
         lead = self.ann.add(full_name="Ada", event="ifa26")
         self.pool.command("grant", "--staff", "Bob", "--scope", "event:ifa26")
         self.sync(self.ann, self.bob)
