@@ -56,10 +56,10 @@ class ServerLife(lib.Case):
         self.assertEqual(mona.count(), 30)
         self.assert_one_pool(server, ann, bo, mona)
         server.stop()
-        # The same directory with a backup in place of the pool: keys and certificate are not in the backup.
+        # The same directory with a backup in place of the pool: key, certificate and ledgers are not in the backup.
         restored = self.world.dir / "restored"
         restored.mkdir()
-        for file in ("server.key", "server.crt"):
+        for file in ("server.key", "server.crt", "erased.ledger", "revoked.ledger"):
             shutil.copy2(server.data / file, restored / file)
         shutil.copy2(backups[-1], restored / "pool.db")
         copy = self.world.server("restored")
