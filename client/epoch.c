@@ -53,12 +53,15 @@ static lp_err take_welcome(replica *r, const message *welcome, span known, bool 
     lp_err err = LP_OK;
     if (is_new)
         err = begin_offering(r, find_fork(welcome->forks, known), error);
+    /* What was acknowledged under this number is offered, and is no sign of another setting back. */
+    if (!err && is_new)
+        err = replica_meta_put_int(r, "batch.settled", (int64_t)welcome->batch, error);
     if (!err && (is_new || known.size == 0))
         return replica_meta_put(r, "epoch", welcome->epoch, error);
     return err ? err : kept_forget(r, welcome->kept_seq, error);
 }
 
-lp_err epoch_welcome(replica *r, const message *welcome, bool *new_out, lp_error *error) {
+lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool *new_out, lp_error *error) {
     buf known = {0};
     *new_out = false;
     if (welcome->epoch.size != EPOCH_BYTES)
@@ -66,7 +69,7 @@ lp_err epoch_welcome(replica *r, const message *welcome, bool *new_out, lp_error
     lp_err err = replica_meta(r, "epoch", &known, error);
     bool first = err == LP_NOT_FOUND;
     err = first ? LP_OK : err;
-    bool same = !first && span_equal(buf_span(&known), welcome->epoch);
+    bool same = !first && span_equal(buf_span(&known), welcome->epoch) && welcome->batch >= settled;
     bool forgets = same && !epoch_offering(r) && welcome->kept_seq > (uint64_t)replica_meta_int(r, "kept.floor", 0);
     if (!err && (!same || forgets)) {
         *new_out = !same && !first;

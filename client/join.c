@@ -170,6 +170,8 @@ static lp_err take_over(replica *r, bool forgotten, const message *m, lp_error *
         err = move_meta(r, "rejoin.seed", "device.seed", error);
     if (!err)
         err = move_meta(r, "rejoin.install", "device.install", error);
+    if (!err)
+        err = replica_meta_put_int(r, "batch.settled", 0, error);
     if (!err && forgotten)
         err = epoch_forget(r, error);
     /* What the other copy wrote was never sent here: all is read from the beginning. */

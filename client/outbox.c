@@ -437,6 +437,7 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     reg change;
     bool as_seen = true;
     lp_err err = layers_open_rid(r, e->list[index].rid, &l, error);
+    bool received = false; /* what awaits review moves no seq: the next one is the first that surely came after it */
     changes_init(&w);
     changes_begin(&w);
     if (e->list[index].uncertain)
@@ -449,11 +450,12 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         verdict_kind kind = judge_change(j, index + BUG(VERDICT_OFF_BY_ONE), field, &reason);
         as_seen &= kind == VERDICT_APPLIED && !change.uncertain; /* the visible register does not say so yet */
         err = settle_change(r, &l, &change, kind, reason, outcome, error);
+        received |= kind == VERDICT_RECEIVED;
         if (kind != VERDICT_REFUSED)
             change_put(&w, change.field, change.key, change.value);
     }
     if (!err)
-        err = keep_settled(r, &e->list[index], &l.visible.id, j->seq, &w, error);
+        err = keep_settled(r, &e->list[index], &l.visible.id, j->seq + received, &w, error);
     changes_fini(&w);
     if (!err)
         err = shrink(r, e->list[index].oseq, 0, (span){0}, error);
@@ -508,6 +510,10 @@ static lp_err note_judged(replica *r, const entries *e, lp_error *error) {
     return greatest == known ? LP_OK : replica_meta_put_int(r, "clock.judged", (int64_t)greatest, error);
 }
 
+uint64_t outbox_last_settled(replica *r) {
+    return (uint64_t)replica_meta_int(r, "batch.settled", 0);
+}
+
 lp_err outbox_settle(replica *r, uint64_t number, span verdicts, uint64_t seq, outbox_outcome *outcome_out,
                      lp_error *error) {
     buf bytes = {0};
@@ -528,6 +534,8 @@ lp_err outbox_settle(replica *r, uint64_t number, span verdicts, uint64_t seq, o
         err = err_set(error, LP_PROTOCOL, "the server's verdicts are malformed");
     if (!err)
         err = note_judged(r, &e, error);
+    if (!err && number > outbox_last_settled(r))
+        err = replica_meta_put_int(r, "batch.settled", (int64_t)number, error);
     free(e.list);
     buf_fini(&bytes);
     return err == LP_NOT_FOUND ? LP_OK : err;

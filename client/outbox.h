@@ -67,6 +67,8 @@ typedef enum outbox_reason {
  *  included, keeping their order. None passes the present but for the sake of what its author had seen. */
 lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *error);
 
+/** Highest batch number the server has acknowledged under this device's number. Outside a transaction too. */
+uint64_t outbox_last_settled(replica *r);
 /** Highest batch number ever frozen. Outside a transaction too. */
 lp_err outbox_last_batch(replica *r, uint64_t *number_out, lp_error *error);
 /** True if something waits to be frozen. Outside a transaction too. */

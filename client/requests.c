@@ -123,6 +123,7 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
     if (!err) {
         send(s, actions, REQUEST_HELLO, &hello, &err, error);
         s->hello_ms = session_boot_ms(s);
+        s->settled = outbox_last_settled(r);
     }
     buf_fini(&seed);
     buf_fini(&install);

@@ -351,7 +351,7 @@ static void on_welcome(client_session *s, client_actions *actions, const message
     }
     bool new_epoch = false;
     if (!err)
-        err = epoch_welcome(s->replica, m, &new_epoch, &error);
+        err = epoch_welcome(s->replica, m, s->settled, &new_epoch, &error);
     s->pulled &= !new_epoch;
     s->welcomed = true;
     s->patient = false;

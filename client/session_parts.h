@@ -50,6 +50,7 @@ struct client_session {
     bool forgotten;      /* the reason for it: the server did not know this one */
     bool patient;        /* nothing is sent before the welcome, which says whether what is frozen has arrived already */
     uint32_t offer_most; /* entries in one offer, as far as the server took them at once; 0: no limit */
+    uint64_t settled;    /* batches up to here were acknowledged when the last hello was sent */
     uint64_t held;       /* batches up to here the server has, as the welcome said */
     line line;
     uint64_t acked_seq; /* the pool's seq after the latest acknowledged push of this connection */

@@ -27,7 +27,7 @@ typedef struct device {
         [DEVICE_FORMER_MAX]; /**< numbers the device had before, latest first; its unsent changes may carry them */
     uint32_t former_count;
     bool
-        shared; /**< a copy of it goes on under another number, and may bring changes with stamps of this one: nothing is taken for known */
+        shared; /**< a copy of it goes on under another number, or may under this one, and brings changes with stamps of it: nothing is taken for known */
     bool returned;  /**< not stored: when this session began it had sent something in another */
     uint64_t fence; /**< no batch up to this number is applied any more: the device gave what was in them new numbers */
 } device;

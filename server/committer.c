@@ -206,6 +206,11 @@ static lp_err run_reoffer(pool *p, job *j, lp_error *error) {
         err = err_set(error, LP_REFUSED, "this pool does not know the device; join again with a new invitation");
     if (!err)
         err = reoffer(p, &d, &request, &outcome, error);
+    /* Another copy under this number, which the pool has forgotten to be one, has to hear of it. */
+    if (!err && !d.shared) {
+        d.shared = true;
+        err = auth_device_save(p, &d, error);
+    }
     if (err)
         return err;
     j->cloned = outcome.cloned;

@@ -129,11 +129,48 @@ static void what_is_kept_cannot_be_read_on_the_device_and_goes_with_its_record(v
     rig_close(&r);
 }
 
+/* Pushes one lead, which the server acknowledges as batch 1, and comes back to a server that says to hold batches up to `held`: true if
+ * it is offered the lead again. */
+static bool offers_again(uint64_t held) {
+    rig r;
+    uint8_t private_key[CRYPTO_SEAL_KEY_BYTES] = {1}, key[CRYPTO_SEAL_KEY_BYTES];
+    rig_open(&r, true);
+    assert_int_equal(crypto_seal_public(private_key, key, NULL), LP_OK);
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(replica_meta_put(r.replica, "seal.key", span_of(key, sizeof key), NULL), LP_OK);
+    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    message synced = {.number = MSG_SYNCED, .batch = 1, .seq = 9, .now_ms = r.now_ms};
+    for (uint32_t i = 0; i < r.sent_count; i++)
+        if (r.sent[i].number == MSG_SYNC && r.sent[i].message.batch == 1)
+            rig_answer(&r, r.sent[i].id, &synced);
+    assert_int_equal(rig_unsent(&r), 0);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    rig_welcome(&r, held);
+    bool offered = false;
+    for (uint32_t i = 0; i < r.sent_count; i++)
+        offered |= r.sent[i].number == MSG_REOFFER;
+    rig_close(&r);
+    return offered;
+}
+
+static void a_server_without_a_batch_it_acknowledged_is_offered_all_again(void **state) {
+    (void)state;
+    assert_false(offers_again(1));
+    assert_true(offers_again(0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_lost_is_listed_until_it_comes_back),
         cmocka_unit_test(what_was_lost_goes_to_review_once_and_is_gone_when_it_was_taken),
         cmocka_unit_test(what_was_lost_can_be_dropped),
+        cmocka_unit_test(a_server_without_a_batch_it_acknowledged_is_offered_all_again),
         cmocka_unit_test(what_is_kept_cannot_be_read_on_the_device_and_goes_with_its_record),
     };
     return cmocka_run_group_tests_name("unit_recovered", tests, NULL, NULL);
