@@ -6,7 +6,8 @@
 
 /** An outbox entry's body holds exactly `count` changes. */
 bool check_entry(span body, int64_t count);
-/** The packed form reads, its registers are in order, and its values are msgpack. `rec` borrows the bytes. */
+/** The packed form reads, its registers are in order, and its values are msgpack; no register has a place in the pool's
+ *  order, as is right on a device. `rec` borrows the bytes. */
 bool check_record(record *rec, span body, span stamps);
 
 #endif

@@ -190,6 +190,7 @@ static void what_nothing_else_tells_is_not_repaired(void **state) {
         "UPDATE outbox SET stamp = x'00' WHERE oseq = 5",
         "UPDATE outbox SET rid = 99999 WHERE oseq = 5",
         "UPDATE record SET body = x'c1' WHERE rid = 3",
+        "UPDATE record SET stamps = CAST(substr(stamps, 1, 13) || x'08' || substr(stamps, 15) AS BLOB) WHERE rid = 2",
         "INSERT INTO batch VALUES(1, 4, 2)",
         "INSERT INTO refused(rid, stamp, field, key, value, reason, at_ms) VALUES(1, x'00', 2, '', x'c0', 'because', "
         "1)",
@@ -383,15 +384,16 @@ static void a_log_outlives_its_file(void **state) {
 
 /* ---- flips (F15) ---- */
 
-/* The sound patient and one with a flipped bit agree on all that matters. */
+/* The sound patient and one with a flipped bit agree on all that matters: the bytes, not what SQLite takes them for. */
 static bool is_harmless(const char *sound, const char *hurt) {
     static const char *const same[] = {
         "SELECT count(*) = (SELECT count(*) FROM old.record) FROM main.record n JOIN old.record o ON o.id = n.id AND "
         "o.kind = n.kind"
-        " AND o.body = n.body AND o.stamps = n.stamps",
+        " AND CAST(o.body AS BLOB) = CAST(n.body AS BLOB) AND CAST(o.stamps AS BLOB) = CAST(n.stamps AS BLOB)",
         "SELECT count(*) = (SELECT count(*) FROM old.outbox) FROM main.outbox n JOIN old.outbox o ON o.oseq = n.oseq "
         "AND o.rid = n.rid"
-        " AND o.stamp = n.stamp AND o.base = n.base AND o.body = n.body AND o.count = n.count",
+        " AND CAST(o.stamp AS BLOB) = CAST(n.stamp AS BLOB) AND CAST(o.base AS BLOB) = CAST(n.base AS BLOB) AND "
+        "CAST(o.body AS BLOB) = CAST(n.body AS BLOB) AND o.count = n.count",
     };
     sqlite3 *db;
     char sql[900];
@@ -436,8 +438,8 @@ static void a_flipped_bit_is_found_or_harmless_and_the_outbox_is_rescued(void **
             fail_msg("a flip of byte %zu by %d was not found (seed %llu)", at, bit, (unsigned long long)random.seed);
         assert_int_equal(lp_rescue(p.path, p.spare, &got, NULL), LP_OK);
         uint64_t common = common_entries(sound, p.spare);
-        /* One flip can take a whole page of the outbox with it, not more. */
-        if (common + entries_in_page(sound, (uint32_t)(at / 4096) + 1) + 1 < entries)
+        /* One flip can take a whole page of the outbox with it, or the two entries of a record whose id it changes, not more. */
+        if (common + entries_in_page(sound, (uint32_t)(at / 4096) + 1) + 2 < entries || got.changes + 30 < p.unsent)
             fail_msg("a flip of byte %zu by %d: only %d of %d entries were rescued", at, bit, (int)common,
                      (int)entries);
     }
