@@ -81,6 +81,9 @@ lp_err sql_history(sql_conn *c, const lp_id *id, store_history_fn each, void *ct
 lp_err sql_keep(sql_conn *c, span *first, span *second, lp_error *error);
 /** The value lies in c->scratch. */
 lp_err sql_document(sql_conn *c, store_space space, span key, span *value_out, lp_error *error);
+/** Hands the documents that a bound statement answers to `fn`, until it has enough or a key is outside the prefix. */
+lp_err sql_documents(sql_conn *c, sqlite3_stmt *statement, span prefix, store_document_fn fn, void *ctx,
+                     lp_error *error);
 
 /* The engine's objects. */
 

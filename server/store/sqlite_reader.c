@@ -171,13 +171,5 @@ lp_err sqlite_read_documents(store_reader *base, store_space space, span prefix,
     sqlite3_bind_int(statement, 1, (int)space);
     sql_bind(statement, 2, after);
     sql_bind(statement, 3, prefix);
-    while ((err = sql_step(&r->conn, statement, error)) == LP_OK) {
-        span key = sql_span(statement, 0);
-        bool inside = key.size >= prefix.size && span_equal(span_of(key.data, prefix.size), prefix);
-        if (inside && fn(ctx, key, sql_span(statement, 1)))
-            continue;
-        sqlite3_reset(statement);
-        return LP_OK;
-    }
-    return err == LP_NOT_FOUND ? LP_OK : err;
+    return sql_documents(&r->conn, statement, prefix, fn, ctx, error);
 }

@@ -119,3 +119,17 @@ lp_err sql_document(sql_conn *c, store_space space, span key, span *value_out, l
     sqlite3_reset(statement);
     return err;
 }
+
+lp_err sql_documents(sql_conn *c, sqlite3_stmt *statement, span prefix, store_document_fn fn, void *ctx,
+                     lp_error *error) {
+    lp_err err;
+    while ((err = sql_step(c, statement, error)) == LP_OK) {
+        span key = sql_span(statement, 0);
+        bool inside = key.size >= prefix.size && span_equal(span_of(key.data, prefix.size), prefix);
+        if (inside && fn(ctx, key, sql_span(statement, 1)))
+            continue;
+        sqlite3_reset(statement);
+        return LP_OK;
+    }
+    return err == LP_NOT_FOUND ? LP_OK : err;
+}

@@ -230,15 +230,7 @@ static lp_err each_document(sqlite_store *s, store_space space, span prefix, sto
         return err;
     sqlite3_bind_int(statement, 1, (int)space);
     sql_bind(statement, 2, prefix);
-    while ((err = sql_step(&s->conn, statement, error)) == LP_OK) {
-        span key = sql_span(statement, 0);
-        bool inside = key.size >= prefix.size && span_equal(span_of(key.data, prefix.size), prefix);
-        if (inside && fn(ctx, key, sql_span(statement, 1)))
-            continue;
-        sqlite3_reset(statement);
-        return LP_OK;
-    }
-    return err == LP_NOT_FOUND ? LP_OK : err;
+    return sql_documents(&s->conn, statement, prefix, fn, ctx, error);
 }
 
 lp_err sqlite_each(store *base, store_space space, span prefix, store_document_fn fn, void *ctx, lp_error *error) {

@@ -24,7 +24,7 @@ FENCES = [
     ("nng/*", ["client/link.c", "server/net/*"], "sockets live in the shells; sessions and channels are sans-I/O"),
     ("pthread.h", ["client/link.c", "client/loop.[ch]", "client/os.c", "client/events.[ch]", "client/leadpool.c",
                    "server/*_thread.[ch]", "server/net/*", "server/os.[ch]", "server/main.c", "server/serve.[ch]",
-                   "server/log.[ch]", "server/store/memory*.c"],
+                   "server/log.[ch]", "server/store/memory*.[ch]"],
      "cores are single-threaded; whoever owns one brings the thread"),
     ("openssl/*", ["proto/crypto*.c", "proto/channel/tls*.c"], "cryptography goes through proto/crypto.h and tls.h"),
     ("sqlite3*.h", ["client/*.[ch]", "server/store/sqlite*"], "SQL stays in the replica and in the store engine"),
