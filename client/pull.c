@@ -9,269 +9,11 @@
 
 #include "client/erase.h"
 #include "client/holdings.h"
+#include "client/intake.h"
 #include "client/quarantine.h"
 #include "client/statements.h"
-#include "client/whole.h"
 #include "proto/bug.h"
-#include "proto/change.h"
 #include "proto/err.h"
-#include "proto/merge.h"
-
-/* A page on its way into the replica. */
-typedef struct puller {
-    replica *r;
-    held_scope *scope;
-    pull_outcome *outcome;
-    wire_reader whole; /* the ids that come whole, in the order in which they come */
-    uint32_t whole_left;
-    lp_id next_whole;
-    bool open;
-    bool is_whole; /* the open record: its registers are gathered in `came` */
-    bool news;
-    layers l;
-    record came;
-} puller;
-
-static void advance_whole(puller *p) {
-    if (p->whole_left)
-        p->next_whole = page_next_id(&p->whole);
-}
-
-static bool comes_whole(puller *p, const lp_id *id) {
-    if (p->scope->reading != READING_NEWS)
-        return true;
-    if (!p->whole_left || !id_equal(&p->next_whole, id))
-        return false;
-    p->whole_left--;
-    advance_whole(p);
-    return true;
-}
-
-static lp_err open_record(puller *p, const change_set *set, lp_error *error) {
-    lp_err err = layers_open(p->r, set->kind, &set->id, &p->l, error);
-    p->open = true;
-    p->news = false;
-    /* A record that is new here has nothing to be replaced. */
-    p->is_whole = comes_whole(p, &set->id) && p->l.rid;
-    record_init(&p->came, set->kind, &set->id);
-    if (!err)
-        holdings_hold(p->r, p->scope, &p->l);
-    return err;
-}
-
-static lp_err save_record(puller *p, lp_error *error) {
-    layers *l = &p->l;
-    bool tell = p->scope->reading == READING_EPOCH;
-    if (p->is_whole)
-        return whole_replace(p->r, l, &p->came, tell, &p->news, error);
-    return l->visible.count || l->server.count ? layers_save(p->r, l, error) : LP_OK;
-}
-
-static lp_err close_record(puller *p, lp_error *error) {
-    lp_err err = save_record(p, error);
-    if (!err && p->l.rid)
-        err = holdings_note_came(p->r, p->scope, p->l.rid, error);
-    if (!err && p->news) {
-        p->outcome->records++;
-        p->outcome->record = p->l.visible.id;
-    }
-    return err;
-}
-
-static void drop_record(puller *p) {
-    if (!p->open)
-        return;
-    layers_close(&p->l);
-    record_fini(&p->came);
-    p->open = false;
-}
-
-static lp_err apply_set(puller *p, change_set *set, lp_error *error) {
-    replica *r = p->r;
-    reg change;
-    r->seen = set->stamp.time > r->seen ? set->stamp.time : r->seen;
-    while (change_next(set, &change)) {
-        bool changed = false;
-        lp_err err = LP_OK;
-        if (!p->is_whole)
-            err = layers_pull(r, &p->l, &change, &changed, error);
-        else if (merge_change(&p->came, &change, NULL) == MERGE_NOMEM)
-            err = err_plain(error, LP_NOMEM);
-        if (err)
-            return err;
-        p->news |= changed;
-        p->outcome->changes++;
-    }
-    return set->fields.failed ? err_set(error, LP_PROTOCOL, "a change from the server is malformed") : LP_OK;
-}
-
-/* Sets of one record come in a row: it is loaded and saved once. */
-static lp_err apply_changes(puller *p, span raw, lp_error *error) {
-    changes_reader reader;
-    change_set set;
-    lp_err err = changes_open(&reader, raw, error);
-    while (!err && changes_next(&reader, &set)) {
-        if (p->open && !id_equal(&p->l.visible.id, &set.id)) {
-            err = close_record(p, error);
-            drop_record(p);
-        }
-        bool erased = false;
-        if (!err && !p->open)
-            err = erase_holds(p->r, &set.id, &erased, error);
-        if (!err && !p->open && !erased)
-            err = open_record(p, &set, error);
-        if (!err && !erased)
-            err = apply_set(p, &set, error);
-    }
-    if (!err && reader.sets.failed)
-        err = err_set(error, LP_PROTOCOL, "a page from the server is malformed");
-    if (!err && p->open)
-        err = close_record(p, error);
-    drop_record(p);
-    changes_close(&reader);
-    return err;
-}
-
-/* ---- what cannot be taken in ---- */
-
-typedef struct whole_place {
-    wire_reader ids;
-    uint32_t left;
-    lp_id next;
-} whole_place;
-
-static whole_place place_of(const puller *p) {
-    return (whole_place){p->whole, p->whole_left, p->next_whole};
-}
-
-static void put_back(puller *p, const whole_place *place, const pull_outcome *outcome) {
-    p->whole = place->ids;
-    p->whole_left = place->left;
-    p->next_whole = place->next;
-    *p->outcome = *outcome;
-}
-
-/* Not to be swept: it came, though it could not be read. */
-static lp_err note_came(puller *p, const lp_id *id, lp_error *error) {
-    replica_row row;
-    lp_err err = replica_load(p->r, id, &row, error);
-    int64_t rid = err ? 0 : row.rid;
-    statement(p->r, STATEMENT_ROW_BY_ID, NULL);
-    if (err)
-        return err == LP_NOT_FOUND ? LP_OK : err;
-    return holdings_note_came(p->r, p->scope, rid, error);
-}
-
-/* One record by itself: taken in, or put aside. */
-static lp_err apply_record(puller *p, const record_sets *sets, lp_error *error) {
-    buf raw = {0};
-    attempt a;
-    lp_error why = {.message = ""};
-    whole_place place = place_of(p);
-    pull_outcome outcome = *p->outcome;
-    record_sets_put(sets, &raw);
-    lp_err err = raw.failed ? err_plain(error, LP_NOMEM) : attempt_begin(p->r, &a, error);
-    lp_err failed = err ? LP_OK : apply_changes(p, buf_span(&raw), &why);
-    if (!err && !failed)
-        err = attempt_keep(p->r, error);
-    else if (!err && !quarantine_takes(p->r, failed))
-        err = err_set(error, failed, "%s", why.message);
-    else if (!err) {
-        err = attempt_undo(p->r, &a, error);
-        put_back(p, &place, &outcome);
-        comes_whole(p, &sets->id);
-        if (!err)
-            err = quarantine_keep(p->r, span_text(p->scope->name), sets, &why, error);
-        if (!err)
-            err = note_came(p, &sets->id, error);
-    }
-    buf_fini(&raw);
-    return err;
-}
-
-/* Record by record, because something in the list could not be taken in. */
-static lp_err apply_each(puller *p, span raw, lp_error *error) {
-    changes_reader reader;
-    change_set set;
-    record_sets sets = {0};
-    lp_err err = changes_open(&reader, raw, error);
-    while (!err && changes_next(&reader, &set)) {
-        if (sets.count && !id_equal(&sets.id, &set.id)) {
-            err = apply_record(p, &sets, error);
-            record_sets_fini(&sets);
-        }
-        record_sets_add(&sets, &set);
-    }
-    if (!err && reader.sets.failed)
-        err = err_set(error, LP_PROTOCOL, "a page from the server is malformed");
-    if (!err && sets.count)
-        err = apply_record(p, &sets, error);
-    record_sets_fini(&sets);
-    changes_close(&reader);
-    return err;
-}
-
-/* All at once; and if that fails for what a record says, each by itself. */
-static lp_err take_in(puller *p, span raw, lp_error *error) {
-    attempt a;
-    whole_place place = place_of(p);
-    pull_outcome outcome = *p->outcome;
-    lp_err err = attempt_begin(p->r, &a, error);
-    if (err)
-        return err;
-    err = apply_changes(p, raw, error);
-    if (!err)
-        return attempt_keep(p->r, error);
-    if (!quarantine_takes(p->r, err))
-        return err;
-    err = attempt_undo(p->r, &a, error);
-    put_back(p, &place, &outcome);
-    return err ? err : apply_each(p, raw, error);
-}
-
-static lp_err retry_one(replica *r, int64_t qid, span scope, span changes, lp_error *error) {
-    attempt a;
-    pull_outcome ignored = {0};
-    puller p = {.r = r, .outcome = &ignored, .scope = holdings_find(r, scope)};
-    lp_err err = attempt_begin(r, &a, error);
-    lp_err failed = err || !p.scope ? LP_OK : apply_changes(&p, changes, error);
-    if (!err && failed && !quarantine_takes(r, failed))
-        return failed;
-    if (!err)
-        err = failed ? attempt_undo(r, &a, error) : attempt_keep(r, error);
-    return err ? err : quarantine_settle(r, qid, !failed, error);
-}
-
-static lp_err retry_all(replica *r, lp_error *error) {
-    buf scope = {0}, changes = {0};
-    int64_t qid = 0;
-    lp_err err = LP_OK;
-    while (!err) {
-        buf_clear(&scope);
-        buf_clear(&changes);
-        err = quarantine_next(r, qid, &qid, &scope, &changes, error);
-        if (!err)
-            err = retry_one(r, qid, buf_span(&scope), buf_span(&changes), error);
-    }
-    buf_fini(&scope);
-    buf_fini(&changes);
-    return err == LP_NOT_FOUND ? LP_OK : err;
-}
-
-lp_err pull_retry(replica *r, lp_error *error) {
-    bool any;
-    lp_err err = quarantine_any(r, &any, error);
-    if (err || !any)
-        return err;
-    err = replica_begin(r, error);
-    if (err)
-        return err;
-    err = retry_all(r, error);
-    if (!err)
-        return replica_commit(r, error);
-    replica_rollback(r);
-    return err;
-}
 
 /* ---- cursors ---- */
 
@@ -355,48 +97,47 @@ static bool is_stale(const page *p, const cursor *kept, const held_scope *scope)
 
 typedef lp_err (*id_fn)(replica *r, held_scope *scope, const lp_id *id, lp_error *error);
 
-static lp_err each_id(puller *p, span part, id_fn fn, lp_error *error) {
+static lp_err each_id(replica *r, held_scope *scope, span part, id_fn fn, lp_error *error) {
     uint32_t left;
     wire_reader ids = page_ids(part, &left);
     lp_err err = LP_OK;
     for (; !err && left; left--) {
         lp_id id = page_next_id(&ids);
-        err = fn(p->r, p->scope, &id, error);
+        err = fn(r, scope, &id, error);
     }
     return err;
 }
 
-static lp_err apply_page(puller *p, const page *what, const cursor *kept, lp_error *error) {
+static lp_err apply_page(replica *r, held_scope *scope, const page *what, const cursor *kept, pull_outcome *outcome,
+                         lp_error *error) {
     lp_err err = LP_OK;
     if (what->start) {
         bool new_epoch = kept->epoch.size && !span_equal(kept->epoch, what->cursor.epoch);
-        err = holdings_begin_reading(p->r, p->scope, !same_history(kept, &what->cursor), new_epoch, error);
+        err = holdings_begin_reading(r, scope, !same_history(kept, &what->cursor), new_epoch, error);
     }
-    p->whole = page_ids(what->whole, &p->whole_left);
-    advance_whole(p);
     if (!err)
-        err = each_id(p, what->left, holdings_release, error);
+        err = each_id(r, scope, what->left, holdings_release, error);
     if (!err)
-        err = each_id(p, what->joined, holdings_join, error);
+        err = each_id(r, scope, what->joined, holdings_join, error);
     if (!err)
-        err = take_in(p, what->changes, error);
+        err = intake_take(r, scope, what->whole, what->changes, outcome, error);
     if (!err && what->again && !what->more)
-        err = holdings_end_reading(p->r, p->scope, error);
+        err = holdings_end_reading(r, scope, error);
     /* In one history the cursor never goes back, but to the beginning. */
     bool moves = what->start || !same_history(kept, &what->cursor) || what->cursor.seq >= kept->seq;
     if (err || !moves)
         return err;
     digest server;
     bool incomplete = false;
-    err = quarantine_any(p->r, &incomplete, error);
+    err = quarantine_any(r, &incomplete, error);
     if (err)
         return err;
     /* With something aside the digests differ, and it is known why. */
     if (!incomplete && what->digest.size && digest_unpack(what->digest, &server)) {
-        p->outcome->compared = true;
-        p->outcome->diverged |= !digest_equal(server, p->scope->sum);
+        outcome->compared = true;
+        outcome->diverged |= !digest_equal(server, scope->sum);
     }
-    return store_cursor(p->r, &what->cursor, error);
+    return store_cursor(r, &what->cursor, error);
 }
 
 /* The scope of a page; NULL if the device does not hold it any more. Before the server has named any, pages name them. */
@@ -409,7 +150,7 @@ static lp_err find_scope(replica *r, span name, held_scope **scope_out, lp_error
 }
 
 lp_err pull_page(replica *r, const page *what, pull_outcome *outcome, lp_error *error) {
-    puller p = {.r = r, .outcome = outcome};
+    held_scope *scope = NULL;
     buf bytes = {0};
     cursor kept;
     r->touched = true;
@@ -417,11 +158,11 @@ lp_err pull_page(replica *r, const page *what, pull_outcome *outcome, lp_error *
     if (!err)
         err = release_all(r, what->purged, error);
     if (!err)
-        err = find_scope(r, what->cursor.scope, &p.scope, error);
-    if (!err && p.scope)
+        err = find_scope(r, what->cursor.scope, &scope, error);
+    if (!err && scope)
         err = load_cursor(r, what->cursor.scope, &bytes, &kept, error);
-    if (!err && p.scope && !is_stale(what, &kept, p.scope))
-        err = apply_page(&p, what, &kept, error);
+    if (!err && scope && !is_stale(what, &kept, scope))
+        err = apply_page(r, scope, what, &kept, outcome, error);
     buf_fini(&bytes);
     return err;
 }

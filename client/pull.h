@@ -17,9 +17,6 @@ typedef struct pull_outcome {
 /** Applies one page, in the caller's write transaction; after the last of an answer call holdings_evict. Errors: LP_PROTOCOL, those of the replica. */
 lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error);
 
-/** Tries again what another version of the program put aside. A transaction of its own, if there is anything. */
-lp_err pull_retry(replica *r, lp_error *error);
-
 /** Appends the cursors of all scopes this replica holds (page.h); *known_out is false if it knows of none yet. */
 lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
 /** The next pull reads every scope from its beginning. In a write transaction. */

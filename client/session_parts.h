@@ -1,4 +1,5 @@
-/* session_parts.h - what the files of the session share: session.c decides, requests.c asks. Nobody else includes this. */
+/* session_parts.h - what the files of the session share: session.c decides, requests.c asks, session_hello.c and
+ * session_pages.c take the answers in. Nobody else includes this. */
 #ifndef CLIENT_SESSION_PARTS_H
 #define CLIENT_SESSION_PARTS_H
 
@@ -68,6 +69,38 @@ struct client_session {
     char reason[LP_ERROR_MESSAGE_BYTES];
     lp_sync_result result;
 };
+
+/* ---- session.c ---- */
+
+/** Hands over what was decided so far: the other end works on it while this one goes on. */
+void session_hand_over(client_actions *actions);
+void session_notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done);
+/** Ends this connection; tries again later, or says so to who asked for one sync. */
+void session_retry(client_session *s, client_actions *actions, lp_err err, const char *text, int64_t server_ms);
+/** An error of this end: the replica could not be read or written. Back off: a full disk may have space later. */
+void session_fail(client_session *s, client_actions *actions, lp_err err, const lp_error *error);
+/** Sends batches while the window has room. Errors: those of the replica. */
+lp_err session_push(client_session *s, client_actions *actions, lp_error *error);
+void session_count_conflicts(client_session *s);
+
+/* ---- session_hello.c ---- */
+
+/** Stamps that are ahead of the estimate, after a clock that was ahead: before they leave, what was made later comes to its place. */
+lp_err session_settle_stamps(client_session *s, lp_error *error);
+void session_on_welcome(client_session *s, client_actions *actions, const message *m);
+/** `asked`: what was answered with CLOCK. */
+void session_on_clock(client_session *s, client_actions *actions, request_kind asked, const message *m);
+void session_greet_again(client_session *s, client_actions *actions);
+/** The replica is a copy, or older than what the server has of it, or the server has forgotten it: nothing is lost if it goes on as
+ *  another device. */
+void session_become_another(client_session *s, client_actions *actions, bool forgotten);
+void session_on_joined(client_session *s, client_actions *actions, span bytes);
+
+/* ---- session_pages.c ---- */
+
+void session_on_synced(client_session *s, client_actions *actions, request done, const message *m);
+
+/* ---- requests.c ---- */
 
 int64_t session_boot_ms(const client_session *s);
 /** The next free action; NULL if there is none. */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "client/pull.h"
+#include "client/intake.h"
 #include "client/quarantine.h"
 #include "proto/change.h"
 #include "proto/page.h"
@@ -95,12 +95,12 @@ static void what_is_aside_is_tried_again_by_another_version(void **state) {
     rig_open(&r, true);
     put_page_of_three(&changes, FIELD_NUMBER_MAX + 1);
     pull(&r, buf_span(&changes), 7);
-    assert_int_equal(pull_retry(r.replica, NULL), LP_OK); /* by this version there is no point */
+    assert_int_equal(intake_retry(r.replica, NULL), LP_OK); /* by this version there is no point */
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM quarantine WHERE version = '" LEADPOOL_VERSION "'"), 1);
     /* Another version put it aside, and this one cannot read it either. */
     assert_int_equal(sqlite3_exec(r.replica->db, "UPDATE quarantine SET version = '0.0.0'", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(pull_retry(r.replica, NULL), LP_OK);
+    assert_int_equal(intake_retry(r.replica, NULL), LP_OK);
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM quarantine WHERE version = '" LEADPOOL_VERSION "'"), 1);
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM record"), 2);
     /* What it holds is what came: were the field one that is known, it would be taken in. */
@@ -121,7 +121,7 @@ static void what_is_aside_is_tried_again_by_another_version(void **state) {
     sqlite3_bind_blob(s, 1, one.data, (int)one.size, SQLITE_STATIC);
     assert_int_equal(sqlite3_step(s), SQLITE_DONE);
     sqlite3_finalize(s);
-    assert_int_equal(pull_retry(r.replica, NULL), LP_OK);
+    assert_int_equal(intake_retry(r.replica, NULL), LP_OK);
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM quarantine"), 0);
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM record"), 3);
     char title[64];
