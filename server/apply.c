@@ -19,10 +19,12 @@
  * winners, and losers that history may not know yet. */
 typedef struct plan {
     reg *fresh;
-    bool *newer; /* beside `fresh`: it will win */
+    int *
+        order; /* beside `fresh`: how its stamp compares with that of what stands; it is merged unless that is negative */
     uint32_t count;
-    uint32_t newer_count;
-    uint32_t made_count; /* registers the record does not have yet */
+    uint32_t newer_count; /* not negative */
+    bool maybe_known;     /* one is not positive: history may have it */
+    uint32_t made_count;  /* registers the record does not have yet */
     size_t grows_bytes;
     size_t shrinks_bytes;
     bool maybe_conflict;
@@ -77,9 +79,10 @@ static void compare(plan *pl, const record *rec, const reg *change, uint32_t ind
         give_verdict(verdicts, index, (int32_t)field, VERDICT_LOST, "");
     if (order < 0 && BUG(LOSER_NOT_IN_HISTORY))
         return;
-    pl->newer[pl->count] = order >= 0;
+    pl->order[pl->count] = order;
     pl->fresh[pl->count++] = *change;
     pl->newer_count += order >= 0;
+    pl->maybe_known |= order <= 0;
     pl->made_count += !stored;
     if (order >= 0) {
         pl->grows_bytes += change->value.size + change->key.size;
@@ -120,8 +123,8 @@ static void note_groups(const change_set *set, plan *pl) {
 static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan *pl, apply_verdicts *verdicts,
                        lp_error *error) {
     pl->fresh = malloc(set->field_count * sizeof *pl->fresh);
-    pl->newer = malloc(set->field_count * sizeof *pl->newer);
-    if (!pl->fresh || !pl->newer)
+    pl->order = malloc(set->field_count * sizeof *pl->order);
+    if (!pl->fresh || !pl->order)
         return err_plain(error, LP_NOMEM);
     note_groups(set, pl);
     change_set walk = *set;
@@ -148,7 +151,7 @@ static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan 
 static lp_err merge(pool *p, plan *pl, record *rec, rows_kept *kept, scope_class scope, uint64_t seq,
                     apply_verdicts *verdicts, lp_error *error) {
     for (uint32_t i = 0; i < pl->count; i++) {
-        if (!pl->newer[i])
+        if (pl->order[i] < 0)
             continue;
         reg before;
         pl->fresh[i].seq = seq;
@@ -165,18 +168,15 @@ static lp_err merge(pool *p, plan *pl, record *rec, rows_kept *kept, scope_class
     return LP_OK;
 }
 
-/* ---- changes that are offered again (reoffer.h) ---- */
+/* ---- changes that come again ---- */
 
 typedef struct known_walk {
-    const change_set *set;
     plan *plan;
     bool *known; /* beside plan->fresh */
 } known_walk;
 
 static bool note_known(void *ctx, const store_history *entry) {
     known_walk *walk = ctx;
-    if (stamp_compare(entry->stamp, walk->set->stamp) != 0)
-        return true;
     wire_reader from = wire_open(entry->body);
     reg change;
     while (from.at < from.end && change_unpack(&from, &change))
@@ -188,20 +188,23 @@ static bool note_known(void *ctx, const store_history *entry) {
     return true;
 }
 
-/* Takes out of the plan the losers that history has, be it in a set with other changes than these. */
+/* Takes out of the plan what lost before and history has. It may have come in a set with other changes than these: a batch was frozen
+ * anew, a copy of the device had not yet written some of them anew, or it is offered again (reoffer.h). */
 static lp_err forget_known(pool *p, const change_set *set, plan *pl, lp_error *error) {
-    if (pl->count == pl->newer_count)
+    if (!pl->maybe_known || BUG(LOSER_TWICE))
         return LP_OK;
-    known_walk walk = {set, pl, calloc(pl->count, sizeof *walk.known)};
+    known_walk walk = {pl, calloc(pl->count, sizeof *walk.known)};
     if (!walk.known)
         return err_plain(error, LP_NOMEM);
-    lp_err err = p->store->ops->history(p->store, &set->id, note_known, &walk, error);
+    lp_err err = p->store->ops->history_at(p->store, &set->id, set->stamp, note_known, &walk, error);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < pl->count; i++) {
-        if (walk.known[i] && !pl->newer[i])
+        if (walk.known[i] && pl->order[i] <= 0) {
+            pl->newer_count -= pl->order[i] == 0;
             continue;
+        }
         pl->fresh[kept] = pl->fresh[i];
-        pl->newer[kept++] = pl->newer[i];
+        pl->order[kept++] = pl->order[i];
     }
     pl->count = kept;
     free(walk.known);
@@ -215,8 +218,8 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     scope_class scope = rows_scope(set->kind);
     buf body = {0};
     uint8_t base[STAMP_BYTES];
-    uint64_t seq = 0;
-    bool known = false;
+    uint64_t seq;
+    bool added;
     stamp_pack(set->base, base);
     for (uint32_t i = 0; i < pl->count; i++)
         change_pack(&body, pl->fresh[i].field, pl->fresh[i].key, pl->fresh[i].value);
@@ -228,23 +231,17 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
                            .uncertain = set->uncertain,
                            .body = buf_span(&body),
                            .bases = span_of(base, sizeof base)};
-    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : LP_OK;
-    /* Only losers: perhaps the very set that lost before. It brings nothing then, not even a number. */
-    if (!err && pl->newer_count == 0)
-        err = BUG(LOSER_TWICE) ? LP_OK : s->ops->holds(s, &entry, &known, error);
-    if (err || known)
-        goto out;
-    err = s->ops->take_seq(s, 1, &seq, error);
+    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : s->ops->take_seq(s, 1, &seq, error);
     if (!err && pl->maybe_conflict && rec->kind != KIND_CONFLICT)
         err = conflicts_note(p, rec, pl->fresh, pl->count, &author->person, &verdicts->work, error);
     if (!err)
         err = merge(p, pl, rec, kept, scope, seq, verdicts, error);
     if (!err && pl->newer_count)
         err = rows_save(p, rec, kept, scope, &author->person, seq, error);
-    entry.seq = seq;
-    if (!err)
-        err = s->ops->append(s, &entry, &known, error);
-out:
+    if (!err) {
+        entry.seq = seq;
+        err = s->ops->append(s, &entry, &added, error);
+    }
     buf_fini(&body);
     return err;
 }
@@ -274,11 +271,6 @@ static int64_t latest_ms(pool *p, const record *rec) {
     return latest + APPLY_AHEAD_MS;
 }
 
-/* A copy of the device may have sent the same change in a set with others than these: it had not yet written some of them anew. */
-static bool maybe_known(const apply_author *author) {
-    return author->reoffer || (author->former && (author->former->shared || author->former->former_count));
-}
-
 static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec,
                            rows_kept *kept, plan *pl, apply_verdicts *verdicts, lp_error *error) {
     bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
@@ -297,7 +289,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
         give_verdict(verdicts, index, -1, VERDICT_REFUSED, reason);
         return LP_OK;
     }
-    if (!err && maybe_known(author))
+    if (!err)
         err = forget_known(p, set, pl, error);
     if (err || pl->count == 0)
         return err;
@@ -340,7 +332,7 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
     if (!err && !absorbed && !why)
         err = rights_note_made(p, author->rights, &rec, &kept, error);
     free(pl.fresh);
-    free(pl.newer);
+    free(pl.order);
     record_fini(&rec);
     rows_drop(&kept);
     return err;

@@ -69,7 +69,7 @@ typedef struct memory_reader {
 void memory_lock(memory_store *m);
 void memory_unlock(memory_store *m);
 span memory_feed_key(uint8_t bytes[FEED_KEY_BYTES], scope_class scope, uint64_t seq);
-span memory_history_key(uint8_t bytes[HISTORY_KEY_BYTES], const store_history *entry, uint64_t number);
+span memory_history_key(uint8_t bytes[HISTORY_KEY_BYTES], const lp_id *id, stamp at, uint64_t number);
 /** False: out of memory. */
 bool memory_document_key(buf *b, store_space space, span key);
 bool memory_has_prefix(span text, span prefix);
@@ -80,7 +80,8 @@ const table_version *memory_step(memory_store *m, const table *t, span from, boo
 bool memory_is_live_lead(const store_row *row);
 /** Borrows the version. LP_NOT_FOUND, error untouched. */
 lp_err memory_row(memory_store *m, const lp_id *id, uint64_t at, store_row *row_out);
-void memory_entries(memory_store *m, const lp_id *id, uint64_t at, store_history_fn each, void *ctx);
+/** Entries whose keys start with `prefix`. */
+void memory_entries(memory_store *m, span prefix, uint64_t at, store_history_fn each, void *ctx);
 /** Borrows the version. LP_NOT_FOUND, error untouched; LP_NOMEM. */
 lp_err memory_value(memory_store *m, store_space space, span key, uint64_t at, span *value_out, lp_error *error);
 
@@ -100,8 +101,8 @@ lp_err memory_save(store *s, const store_row *row, lp_error *error);
 lp_err memory_take_seq(store *s, uint64_t count, uint64_t *first_out, lp_error *error);
 uint64_t memory_last_seq(const store *s);
 lp_err memory_append(store *s, const store_history *entry, bool *added_out, lp_error *error);
-lp_err memory_holds(store *s, const store_history *entry, bool *found_out, lp_error *error);
 lp_err memory_history(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+lp_err memory_history_at(store *s, const lp_id *id, stamp at, store_history_fn each, void *ctx, lp_error *error);
 lp_err memory_rows(store *s, bool deleted_only, store_row_fn each, void *ctx, lp_error *error);
 lp_err memory_get(store *s, store_space space, span key, span *value_out, lp_error *error);
 lp_err memory_put(store *s, store_space space, span key, span value, lp_error *error);

@@ -87,7 +87,7 @@ lp_err memory_read_history(store_reader *base, const lp_id *id, store_history_fn
     (void)error;
     memory_reader *r = (memory_reader *)base;
     assert(r->open);
-    memory_entries(r->store, id, r->at, each, ctx);
+    memory_entries(r->store, id_span(id), r->at, each, ctx);
     return LP_OK;
 }
 

@@ -23,9 +23,9 @@ span memory_feed_key(uint8_t bytes[FEED_KEY_BYTES], scope_class scope, uint64_t 
     return span_of(bytes, FEED_KEY_BYTES);
 }
 
-span memory_history_key(uint8_t bytes[HISTORY_KEY_BYTES], const store_history *entry, uint64_t number) {
-    memcpy(bytes, entry->id.bytes, 16);
-    stamp_pack(entry->stamp, bytes + 16);
+span memory_history_key(uint8_t bytes[HISTORY_KEY_BYTES], const lp_id *id, stamp at, uint64_t number) {
+    memcpy(bytes, id->bytes, 16);
+    stamp_pack(at, bytes + 16);
     put_u64(bytes + STAMP_KEY_BYTES, number);
     return span_of(bytes, HISTORY_KEY_BYTES);
 }
@@ -69,8 +69,8 @@ lp_err memory_row(memory_store *m, const lp_id *id, uint64_t at, store_row *row_
     return LP_OK;
 }
 
-void memory_entries(memory_store *m, const lp_id *id, uint64_t at, store_history_fn each, void *ctx) {
-    span prefix = id_span(id), key = {0};
+void memory_entries(memory_store *m, span prefix, uint64_t at, store_history_fn each, void *ctx) {
+    span key = {0};
     const table_version *version = memory_step(m, &m->history, prefix, false, at, &key);
     while (version && memory_has_prefix(key, prefix) && each(ctx, &version->entry))
         version = memory_step(m, &m->history, key, true, at, &key);

@@ -70,7 +70,7 @@ uint64_t memory_last_seq(const store *base) {
 
 static bool is_appended(memory_store *m, const store_history *entry) {
     uint8_t bytes[HISTORY_KEY_BYTES];
-    memory_history_key(bytes, entry, 0);
+    memory_history_key(bytes, &entry->id, entry->stamp, 0);
     span prefix = span_of(bytes, STAMP_KEY_BYTES), key = {0};
     uint64_t at = writing(m);
     const table_version *version = memory_step(m, &m->history, prefix, false, at, &key);
@@ -90,8 +90,8 @@ lp_err memory_append(store *base, const store_history *entry, bool *added_out, l
     if (version)
         version->entry = copy;
     uint8_t bytes[HISTORY_KEY_BYTES];
-    lp_err err =
-        memory_put_version(m, &m->history, memory_history_key(bytes, entry, m->now.appended + 1), version, error);
+    span key = memory_history_key(bytes, &entry->id, entry->stamp, m->now.appended + 1);
+    lp_err err = memory_put_version(m, &m->history, key, version, error);
     if (err)
         return err;
     m->now.history++;
@@ -100,16 +100,19 @@ lp_err memory_append(store *base, const store_history *entry, bool *added_out, l
     return LP_OK;
 }
 
-lp_err memory_holds(store *base, const store_history *entry, bool *found_out, lp_error *error) {
-    (void)error;
-    *found_out = is_appended((memory_store *)base, entry);
-    return LP_OK;
-}
-
 lp_err memory_history(store *base, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
     (void)error;
     memory_store *m = (memory_store *)base;
-    memory_entries(m, id, writing(m), each, ctx);
+    memory_entries(m, id_span(id), writing(m), each, ctx);
+    return LP_OK;
+}
+
+lp_err memory_history_at(store *base, const lp_id *id, stamp at, store_history_fn each, void *ctx, lp_error *error) {
+    (void)error;
+    memory_store *m = (memory_store *)base;
+    uint8_t bytes[HISTORY_KEY_BYTES];
+    memory_history_key(bytes, id, at, 0);
+    memory_entries(m, span_of(bytes, STAMP_KEY_BYTES), writing(m), each, ctx);
     return LP_OK;
 }
 

@@ -76,7 +76,8 @@ typedef struct sql_tally {
 lp_err sql_tally_read(sql_conn *c, sql_tally *tally_out, lp_error *error);
 /** The row lies in c->scratch. rid_out (may be NULL): 0 if nothing names the id. LP_NOT_FOUND if there is no row. */
 lp_err sql_load(sql_conn *c, const lp_id *id, uint64_t *rid_out, store_row *row_out, lp_error *error);
-lp_err sql_history(sql_conn *c, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+/** Of a record; `at`: only that under one stamp, NULL: all. */
+lp_err sql_history(sql_conn *c, const lp_id *id, const stamp *at, store_history_fn each, void *ctx, lp_error *error);
 /** Moves two spans of a statement's row into c->scratch, where they outlive it. */
 lp_err sql_keep(sql_conn *c, span *first, span *second, lp_error *error);
 /** The value lies in c->scratch. */
@@ -147,8 +148,8 @@ uint64_t sqlite_last_seq(const store *s);
 lp_err sqlite_append(store *s, const store_history *entry, bool *added_out, lp_error *error);
 /** Opens the writer's connection anew after a commit of which nobody knows whether it happened, and reads what the file says. */
 lp_err sqlite_reopen(sqlite_store *s, lp_error *error);
-lp_err sqlite_holds(store *s, const store_history *entry, bool *found_out, lp_error *error);
 lp_err sqlite_history(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+lp_err sqlite_history_at(store *s, const lp_id *id, stamp at, store_history_fn each, void *ctx, lp_error *error);
 lp_err sqlite_rows(store *s, bool deleted_only, store_row_fn each, void *ctx, lp_error *error);
 lp_err sqlite_drop_history(store *s, const lp_id *id, lp_error *error);
 lp_err sqlite_drop_row(store *s, const lp_id *id, lp_error *error);

@@ -128,7 +128,7 @@ lp_err sqlite_read(store_reader *base, const lp_id *id, store_row *row_out, lp_e
 lp_err sqlite_read_history(store_reader *base, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
     sqlite_reader *r = (sqlite_reader *)base;
     assert(r->open);
-    return sql_history(&r->conn, id, each, ctx, error);
+    return sql_history(&r->conn, id, NULL, each, ctx, error);
 }
 
 lp_err sqlite_read_document(store_reader *base, store_space space, span key, span *value_out, lp_error *error) {

@@ -85,12 +85,17 @@ static bool read_entry(sqlite3_stmt *statement, const lp_id *id, store_history *
     return true;
 }
 
-lp_err sql_history(sql_conn *c, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
+lp_err sql_history(sql_conn *c, const lp_id *id, const stamp *at, store_history_fn each, void *ctx, lp_error *error) {
     sqlite3_stmt *statement;
-    lp_err err = sql_take(c, SQL_HISTORY, &statement, error);
+    uint8_t packed[STAMP_BYTES];
+    lp_err err = sql_take(c, at ? SQL_HISTORY_AT : SQL_HISTORY, &statement, error);
     if (err)
         return err;
     sql_bind(statement, 1, id_span(id));
+    if (at) {
+        stamp_pack(*at, packed);
+        sql_bind(statement, 2, span_of(packed, sizeof packed));
+    }
     while ((err = sql_step(c, statement, error)) == LP_OK) {
         store_history entry;
         bool readable = read_entry(statement, id, &entry);

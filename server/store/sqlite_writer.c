@@ -179,25 +179,16 @@ lp_err sqlite_append(store *base, const store_history *entry, bool *added_out, l
     return LP_OK;
 }
 
-lp_err sqlite_holds(store *base, const store_history *entry, bool *found_out, lp_error *error) {
-    sqlite_store *s = (sqlite_store *)base;
-    lp_err err = sqlite_usable(s, error);
-    if (err)
-        return err;
-    uint8_t packed[STAMP_BYTES];
-    stamp_pack(entry->stamp, packed);
-    sql_seen *seen;
-    *found_out = false;
-    err = sqlite_find(s, &entry->id, &seen, error);
-    if (err == LP_OK && seen->rid)
-        err = find_same(s, seen->rid, span_of(packed, sizeof packed), entry, found_out, error);
-    return sqlite_note(s, err);
-}
-
 lp_err sqlite_history(store *base, const lp_id *id, store_history_fn each, void *ctx, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     lp_err err = sqlite_usable(s, error);
-    return err ? err : sqlite_note(s, sql_history(&s->conn, id, each, ctx, error));
+    return err ? err : sqlite_note(s, sql_history(&s->conn, id, NULL, each, ctx, error));
+}
+
+lp_err sqlite_history_at(store *base, const lp_id *id, stamp at, store_history_fn each, void *ctx, lp_error *error) {
+    sqlite_store *s = (sqlite_store *)base;
+    lp_err err = sqlite_usable(s, error);
+    return err ? err : sqlite_note(s, sql_history(&s->conn, id, &at, each, ctx, error));
 }
 
 lp_err sqlite_get(store *base, store_space space, span key, span *value_out, lp_error *error) {

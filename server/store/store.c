@@ -7,10 +7,10 @@
 bool store_ops_complete(const store_ops *ops) {
     return ops->name && ops->open && ops->close && ops->begin && ops->commit && ops->rollback && ops->rest &&
            ops->savepoint && ops->release && ops->undo && ops->load && ops->save && ops->take_seq && ops->append &&
-           ops->holds && ops->history && ops->rows && ops->drop_history && ops->drop_row && ops->scrub && ops->get &&
-           ops->put && ops->each && ops->reader_open && ops->reader_close && ops->snapshot && ops->snapshot_end &&
-           ops->counts && ops->feed && ops->read && ops->read_history && ops->read_document && ops->read_documents &&
-           ops->backup && ops->read_next && ops->last_seq && ops->verify;
+           ops->history && ops->history_at && ops->rows && ops->drop_history && ops->drop_row && ops->scrub &&
+           ops->get && ops->put && ops->each && ops->reader_open && ops->reader_close && ops->snapshot &&
+           ops->snapshot_end && ops->counts && ops->feed && ops->read && ops->read_history && ops->read_document &&
+           ops->read_documents && ops->backup && ops->read_next && ops->last_seq && ops->verify;
 }
 
 static uint64_t greatest_seq(const record *rec) {

@@ -111,10 +111,10 @@ typedef struct store_ops {
     uint64_t (*last_seq)(const store *s);
     /** Appends to history. The same (id, stamp, base, body) again is ignored: *added_out says which it was. */
     lp_err (*append)(store *s, const store_history *entry, bool *added_out, lp_error *error);
-    /** True if append would ignore the entry (its seq does not matter). Looks in one place, however long the record's history is. */
-    lp_err (*holds)(store *s, const store_history *entry, bool *found_out, lp_error *error);
     /** All history of a record, oldest stamp first, with this transaction's own writes. */
     lp_err (*history)(store *s, const lp_id *id, store_history_fn each, void *ctx, lp_error *error);
+    /** That under one stamp: looks in one place, however long the record's history is. */
+    lp_err (*history_at)(store *s, const lp_id *id, stamp at, store_history_fn each, void *ctx, lp_error *error);
 
     /** All rows, or only those with `deleted` set, in no particular order, with this transaction's own writes. A walk over everything. */
     lp_err (*rows)(store *s, bool deleted_only, store_row_fn each, void *ctx, lp_error *error);

@@ -506,6 +506,9 @@ static void history_comes_back_whole_oldest_stamp_first(void **state) {
     append(f, &second);
     append(f, &other);
     assert_history(f, 1, "1 2 3 ");
+    notes at = {0};
+    must(f, f->ops->history_at(f->s, &first.id, first.stamp, note_entry, &at, &f->error));
+    assert_string_equal(at.text, "1 2 ");
     commit(f);
     must(f, f->ops->snapshot(f->r, &f->error));
     notes n = {.limit = 2};
@@ -897,6 +900,7 @@ static void random_append(fixture *f, prop *p, buf *b) {
     store_history entry = kit_entry(number, at, take(f, 1), bodies[prop_below(p, 3)]);
     append_number(b, append(f, &entry));
     must(f, f->ops->history(f->s, &entry.id, print_entry, b, &f->error));
+    must(f, f->ops->history_at(f->s, &entry.id, entry.stamp, print_entry, b, &f->error));
 }
 
 static void random_drop(fixture *f, prop *p, buf *b) {

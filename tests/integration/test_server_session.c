@@ -388,6 +388,34 @@ static void the_loser_is_told_and_kept(void **state) {
     hand_close(&h);
 }
 
+/* As after an erasure: the rest of a batch is frozen anew although the server has applied it. */
+static void what_comes_again_in_other_company_is_kept_once(void **state) {
+    hand h;
+    buf first = {0}, again = {0};
+    message m;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    hand_begin(&h);
+    hand_put_text(&h, LEAD_FULL_NAME, "first");
+    hand_put_text(&h, LEAD_COMPANY, "first");
+    hand_push(&h, 1);
+    hand_expect(&h, MSG_SYNCED);
+    buf_append_span(&first, buf_span(&h.pushed));
+    hand_push_text(&h, 2, LEAD_COMPANY, "second");
+    hand_expect(&h, MSG_SYNCED);
+    /* The name stands, so that only the company loses: a set of one change now. */
+    assert_int_equal(message_decode(buf_span(&first), &m, NULL), LP_OK);
+    m.batch = 3;
+    assert_int_equal(message_encode(&m, &again, NULL), LP_OK);
+    hand_send(&h, &again);
+    hand_expect(&h, MSG_SYNCED);
+    hand_expect_verdict(&h, 0, 1, VERDICT_LOST);
+    assert_int_equal(hand_history(&h), 2);
+    buf_fini(&first);
+    hand_close(&h);
+}
+
 /* ---- the clock ---- */
 
 static void a_clock_that_is_off_applies_nothing(void **state) {
@@ -610,6 +638,7 @@ int main(void) {
         cmocka_unit_test(stamps_of_another_device_are_refused),
         cmocka_unit_test(a_record_that_is_full_takes_no_more_but_may_shrink),
         cmocka_unit_test(the_loser_is_told_and_kept),
+        cmocka_unit_test(what_comes_again_in_other_company_is_kept_once),
         cmocka_unit_test(a_clock_that_is_off_applies_nothing),
         cmocka_unit_test(a_clock_within_the_tolerance_is_welcome),
         cmocka_unit_test(what_is_held_is_answered_to_its_hash_alone),
