@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/sim/keys.h"
 #include "tests/sim/schedule.h"
 
 #define JOBS_MAX 64
@@ -340,5 +341,6 @@ int main(int argc, char **argv) {
     if (o.jobs == 0 || o.jobs > JOBS_MAX)
         o.jobs = 2;
     board *b = share(sizeof *b);
+    keys_quick();
     return o.replay ? replay(&o, b, o.first) : campaign(&o, b);
 }

@@ -184,13 +184,14 @@ bool vfs_fits(vfs_disk *d, size_t more) {
 
 /* ---- bytes ---- */
 
-static void set_size(vfs_node *n, size_t size) {
+/* What is between the end and `written` reads as zeros; from there on whoever calls has bytes for it. */
+static void set_size(vfs_node *n, size_t size, size_t written) {
     if (size > n->capacity) {
         n->capacity = size > 65536 ? size + size / 2 : size * 2;
         n->data = grow(n->data, n->capacity);
     }
-    if (size > n->size)
-        memset(n->data + n->size, 0, size - n->size);
+    if (written > n->size)
+        memset(n->data + n->size, 0, written - n->size);
     n->size = size;
 }
 
@@ -224,7 +225,7 @@ bool vfs_write_bytes(vfs_disk *d, vfs_node *n, const void *bytes, size_t size, u
         return fits;
     note_write(n, bytes, size, (size_t)at);
     if (at + size > n->size)
-        set_size(n, (size_t)at + size);
+        set_size(n, (size_t)at + size, (size_t)at);
     memcpy(n->data + at, bytes, size);
     return fits;
 }
@@ -233,7 +234,7 @@ void vfs_truncate(vfs_node *n, uint64_t size) {
     if (size >= n->size)
         return;
     note_write(n, NULL, 0, (size_t)size);
-    set_size(n, (size_t)size);
+    set_size(n, (size_t)size, (size_t)size);
 }
 
 void vfs_sync_node(vfs_node *n) {
@@ -245,7 +246,7 @@ void vfs_sync_node(vfs_node *n) {
 static void undo_writes(vfs_node *n) {
     for (size_t i = n->write_count; i-- > 0;) {
         const vfs_write *w = &n->writes[i];
-        set_size(n, w->size_before);
+        set_size(n, w->size_before, w->size_before);
         if (w->old_size)
             memcpy(n->data + w->at, w->old, w->old_size);
     }
@@ -254,12 +255,12 @@ static void undo_writes(vfs_node *n) {
 static void redo_piece(vfs_node *n, const vfs_write *w, size_t from, size_t size) {
     if (!w->size) {
         if (w->at < n->size)
-            set_size(n, (size_t)w->at);
+            set_size(n, (size_t)w->at, (size_t)w->at);
         return;
     }
     size_t end = (size_t)w->at + from + size;
     if (end > n->size)
-        set_size(n, end);
+        set_size(n, end, (size_t)w->at + from);
     memcpy(n->data + w->at + from, w->bytes + from, size);
 }
 

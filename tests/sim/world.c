@@ -13,14 +13,18 @@
 
 /* ---- telling ---- */
 
+/* A schedule tells its story only when it is replayed. */
 void world_note(world *w, const char *format, ...) {
+    bool told = getenv("LEADPOOL_TRACE") != NULL;
+    if (w->escape && !told)
+        return;
     char *line = w->trace[w->trace_count++ % WORLD_TRACE_LINES];
     int used = snprintf(line, sizeof w->trace[0], "%9lld ", (long long)(w->now_ms - WORLD_START_MS));
     va_list list;
     va_start(list, format);
     vsnprintf(line + used, sizeof w->trace[0] - (size_t)used, format, list);
     va_end(list);
-    if (getenv("LEADPOOL_TRACE"))
+    if (told)
         fprintf(stderr, "%s\n", line);
 }
 
@@ -300,8 +304,8 @@ static bool is_settled(world *w, const world_device *d) {
     if (!quiet || w->jobs)
         return false;
     uint64_t seq = committer_seq(w->committer);
-    return world_device_count(d, "SELECT count(*) FROM outbox") == 0 && world_device_cursor(d, "pool") == seq &&
-           world_device_cursor(d, "setup") == seq;
+    return world_device_cursor(d, "pool") == seq && world_device_cursor(d, "setup") == seq &&
+           world_device_count(d, "SELECT count(*) FROM outbox") == 0;
 }
 
 /* Starts who has come to an end before all was there: others went on writing. */
