@@ -54,7 +54,7 @@ static lp_err take_welcome(replica *r, const message *welcome, span known, bool 
     if (is_new)
         err = begin_offering(r, find_fork(welcome->forks, known), error);
     /* What was acknowledged under this number is offered, and is no sign of another setting back. */
-    if (!err && is_new)
+    if (!err && is_new && welcome->batch < (uint64_t)replica_meta_int(r, "batch.settled", 0))
         err = replica_meta_put_int(r, "batch.settled", (int64_t)welcome->batch, error);
     if (!err && (is_new || known.size == 0))
         return replica_meta_put(r, "epoch", welcome->epoch, error);

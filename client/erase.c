@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/holdings.h"
+#include "client/outbox.h"
 #include "client/search.h"
 #include "client/statements.h"
 #include "proto/err.h"
@@ -54,10 +55,12 @@ static lp_err take_out_of_digest(replica *r, const replica_row *row, lp_error *e
 }
 
 static lp_err drop_rid(replica *r, int64_t rid, lp_error *error) {
-    static const statement_name drops[] = {STATEMENT_ERASE_BATCHES, STATEMENT_ERASE_OUTBOX,  STATEMENT_ERASE_REFUSED,
-                                           STATEMENT_ERASE_PAST,    STATEMENT_ERASE_WAITING, STATEMENT_LEAVING_DROP,
-                                           STATEMENT_CAME_DROP_RID, STATEMENT_ERASE_ROW};
+    static const statement_name drops[] = {STATEMENT_ERASE_OUTBOX,  STATEMENT_ERASE_REFUSED, STATEMENT_ERASE_PAST,
+                                           STATEMENT_ERASE_WAITING, STATEMENT_LEAVING_DROP,  STATEMENT_CAME_DROP_RID,
+                                           STATEMENT_ERASE_ROW};
     lp_err err = search_forget(r, rid, error);
+    if (!err)
+        err = outbox_thaw(r, rid, error);
     for (size_t i = 0; !err && i < sizeof drops / sizeof drops[0]; i++)
         err = run_rid(r, drops[i], rid, error);
     return err;

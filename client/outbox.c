@@ -317,6 +317,26 @@ lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp
     return batch_beside(r, STATEMENT_BATCH_BEFORE, number, before_out, error);
 }
 
+uint64_t outbox_given_up(replica *r, uint64_t number, uint64_t before) {
+    uint64_t settled = outbox_last_settled(r), thawed = (uint64_t)replica_meta_int(r, "batch.thawed", 0);
+    uint64_t known = before > settled ? before : settled;
+    known = known > thawed ? known : thawed;
+    return number > known ? number - known - 1 : 0;
+}
+
+lp_err outbox_thaw(replica *r, int64_t rid, lp_error *error) {
+    uint64_t last = 0;
+    sqlite3_stmt *s = statement(r, STATEMENT_ERASE_BATCHES, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, rid);
+    lp_err err = statement_run(r, s, "erase a record", error);
+    if (err || sqlite3_changes(r->db) == 0)
+        return err;
+    err = outbox_last_batch(r, &last, error);
+    return err ? err : replica_meta_put_int(r, "batch.thawed", (int64_t)last, error);
+}
+
 lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error) {
     int64_t first, last;
     *count_out = 0;

@@ -44,6 +44,11 @@ lp_err outbox_first_size(replica *r, size_t *bytes_out, uint32_t *entries_out, l
 lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
 /** The frozen batch before `number`, which the server has to apply first; 0 if there is none. Outside a transaction too. */
 lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error);
+/** How many numbers right before `number` this replica gave up: they are neither frozen, nor settled, nor gone with an erased record.
+ *  `before` as outbox_batch_before has it. Outside a transaction too. */
+uint64_t outbox_given_up(replica *r, uint64_t number, uint64_t before);
+/** The batches with changes of a record, and those behind them, are frozen no more: it is being erased. The server may hold them. */
+lp_err outbox_thaw(replica *r, int64_t rid, lp_error *error);
 /** Appends a frozen batch's changes (change.h) to `out`. *count_out: changes in it. Outside a transaction too. LP_NOT_FOUND (error
  *  untouched) if it was settled. */
 lp_err outbox_encode(replica *r, uint64_t number, buf *out, uint64_t *count_out, lp_error *error);

@@ -200,6 +200,7 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
         err = pull_cursors(s->replica, &cursors, &known, error);
     if (!err) {
         m.after = before;
+        m.given_up = outbox_given_up(s->replica, number, before);
         if (known) {
             m.cursors = buf_span(&cursors);
             m.page_bytes = s->line.bytes;

@@ -346,6 +346,9 @@ static lp_err take_meta(rescuer *x, lp_rescued *rescued) {
         err = run_sql(x, meta_sql);
     if (!err && !rescued->joined)
         err = run_sql(x, no_identity_sql);
+    /* What became of the numbers before is not known for sure any more: none of them counts as given up. */
+    if (!err && rescued->joined)
+        err = replica_meta_put_int(x->to, "batch.thawed", replica_meta_int(x->to, "batch.last", 0), x->error);
     return err ? err : set_clock(x);
 }
 

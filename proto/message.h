@@ -31,7 +31,7 @@ enum message_number {
 typedef struct message {
     uint32_t number;
     uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms, kept_seq, seq,
-        taken;
+        taken, given_up;
     int64_t now_ms;
     bool more, anew;
     span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,

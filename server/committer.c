@@ -104,6 +104,11 @@ static lp_err note_seen(pool *p, const device *d, span cursors, lp_error *error)
     return err ? err : seen_note(p, d->number, seen_read_seq(span_of(e.epoch, EPOCH_BYTES), cursors), error);
 }
 
+/* The device gave the number up, and after that the fence kept it from being applied; yet it is: a copy of the device has used it. */
+static bool used_by_twin(const message *request, const device *d) {
+    return d->batch > 0 && request->batch > d->batch && request->batch - d->batch <= request->given_up;
+}
+
 static lp_err run_push(pool *p, job *j, lp_error *error) {
     message request;
     device d;
@@ -131,6 +136,10 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         err = err_set(error, LP_CLONED,
                       "batch %llu of this device came with another content before: a copy of the replica is in use",
                       (unsigned long long)request.batch);
+    if (!err && used_by_twin(&request, &d))
+        err = err_set(error, LP_CLONED,
+                      "batch %llu, which this replica gave up, came from elsewhere: a copy of the replica is in use",
+                      (unsigned long long)d.batch);
     j->revoked = d.revoked_ms != 0;
     if (!err && state == BATCH_NEW && j->revoked && pool_now_ms(p) - d.revoked_ms >= p->revoked_grace_ms)
         err = auth_revoked(&d, error);

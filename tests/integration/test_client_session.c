@@ -470,6 +470,8 @@ static void what_the_server_holds_keeps_its_stamps(void **state) {
     assert_int_equal(r.sent[hello + 4].message.batch, 1);
     assert_true(span_equal(r.sent[hello + 4].message.changes, buf_span(&held)));
     assert_int_equal(r.sent[hello + 5].message.batch, 3);
+    assert_int_equal(r.sent[hello + 4].message.given_up, 0);
+    assert_int_equal(r.sent[hello + 5].message.given_up, 1); /* the second */
     buf_fini(&held);
     rig_close(&r);
 }

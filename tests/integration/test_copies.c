@@ -143,6 +143,36 @@ static void a_copy_that_only_waits_learns_of_it_when_the_other_writes(void **sta
     world_free(w);
 }
 
+/* The clock is set right between the other's hello and its own push: the number it gives up for that is the one its twin uses. */
+static void a_copy_that_skips_the_number_its_twin_has_used_is_noticed(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    vfs_image *phone = world_device_copy(w, 0);
+    assert_true(world_device_clone(w, phone));
+    vfs_image_free(phone);
+    world_set(w, 0, lead, "company", "under the number of both");
+    w->devices[1].wall_offset_ms = 3600000;
+    world_device_restart(&w->devices[1], true);
+    w->faults = (world_faults){.delay_min_ms = 10, .delay_max_ms = 10};
+    world_device_start(&w->devices[1], false);
+    world_run(w, 12); /* it has greeted, with nothing to send */
+    world_device_start(&w->devices[0], false);
+    world_run(w, 16);
+    world_set(w, 1, lead, "job_title", "while it is told what time it is");
+    world_run(w, 1000);
+    assert_true(w->devices[1].clock_answers > 0);
+    world_settle(w, false);
+    assert_int_not_equal(number_of(w, 0), number_of(w, 1));
+    for (uint32_t who = 0; who < 2; who++) {
+        expect_text(w, who, lead, "company", "under the number of both");
+        expect_text(w, who, lead, "job_title", "while it is told what time it is");
+    }
+    world_check(w);
+    world_free(w);
+}
+
 static void a_phone_set_back_reads_again_what_it_had_written_since(void **state) {
     (void)state;
     world *w = make(1);
@@ -193,6 +223,7 @@ int main(void) {
         cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
         cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),
         cmocka_unit_test(a_copy_that_only_waits_learns_of_it_when_the_other_writes),
+        cmocka_unit_test(a_copy_that_skips_the_number_its_twin_has_used_is_noticed),
         cmocka_unit_test(a_phone_set_back_reads_again_what_it_had_written_since),
         cmocka_unit_test(a_device_that_joined_after_the_backup_is_not_locked_out),
     };

@@ -248,6 +248,30 @@ static void a_batch_number_with_other_content_is_a_clone(void **state) {
     hand_close(&h);
 }
 
+static void a_number_that_was_given_up_and_used_all_the_same_is_a_clone(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    hand_push_text(&h, 2, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    h.given_up = 2; /* 3 and 4: nobody has used them */
+    hand_push_text(&h, 5, LEAD_COMPANY, "Acme AG");
+    hand_expect(&h, MSG_SYNCED);
+    hand_repeat(&h);
+    hand_expect(&h, MSG_SYNCED);
+    uint64_t seq = committer_seq(h.world->committer);
+    hand_push_text(&h, 8, LEAD_COMPANY, "Other"); /* 6 and 7 */
+    hand_expect(&h, MSG_SYNCED);
+    assert_true(committer_seq(h.world->committer) > seq);
+    seq = committer_seq(h.world->committer);
+    h.given_up = 1; /* 8 */
+    hand_push_text(&h, 9, LEAD_COMPANY, "Another");
+    hand_expect_refused(&h, LP_CLONED);
+    assert_int_equal(committer_seq(h.world->committer), seq);
+    hand_close(&h);
+}
+
 static void a_hello_below_the_high_water_is_a_clone(void **state) {
     hand h;
     (void)state;
@@ -631,6 +655,7 @@ int main(void) {
         cmocka_unit_test(a_batch_sent_twice_gets_the_remembered_verdicts),
         cmocka_unit_test(a_batch_number_with_other_content_is_a_clone),
         cmocka_unit_test(one_stamp_with_two_values_is_told),
+        cmocka_unit_test(a_number_that_was_given_up_and_used_all_the_same_is_a_clone),
         cmocka_unit_test(a_hello_below_the_high_water_is_a_clone),
         cmocka_unit_test(gaps_between_batch_numbers_are_legal),
         cmocka_unit_test(what_the_schema_forbids_is_refused_change_by_change),

@@ -177,7 +177,7 @@ void hand_push(hand *h, uint64_t batch) {
     stamp at = hlc_next(&h->clock, h->world->now_ms + h->clock_ms);
     changes_end(&h->writer, h->kind, &h->record, at, h->base, 0);
     assert_int_equal(changes_finish(&h->writer, &changes, NULL), LP_OK);
-    message m = {.number = MSG_SYNC, .batch = batch, .changes = buf_span(&changes)};
+    message m = {.number = MSG_SYNC, .batch = batch, .given_up = h->given_up, .changes = buf_span(&changes)};
     buf_clear(&h->pushed);
     assert_int_equal(message_encode(&m, &h->pushed, NULL), LP_OK);
     buf_append_span(&request, buf_span(&h->pushed));
