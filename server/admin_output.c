@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/crypto.h"
 #include "proto/id.h"
 #include "proto/wire.h"
 #include "server/admin.h"
+#include "server/admin_table.h"
 
 static bool coloured(int fd) {
     const char *no = getenv("NO_COLOR");
@@ -89,67 +89,32 @@ static json_t *json_of_result(span result) {
     return result.size ? json_of_map(&r) : json_object();
 }
 
-/* Whether a number is a time its name says: "at", "started_at", "seen_at". */
-static bool is_time(const char *key) {
-    size_t size = strlen(key);
-    return strcmp(key, "at") == 0 || (size > 3 && strcmp(key + size - 3, "_at") == 0);
-}
-
-static void print_scalar(const char *key, const json_t *value) {
-    char text[32];
-    struct tm parts;
-    time_t seconds = (time_t)(json_integer_value(value) / 1000);
-    if (!json_is_integer(value))
-        printf("%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
-    else if (!is_time(key))
-        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (seconds == 0)
-        putchar('-');
-    else if (strftime(text, sizeof text, "%Y-%m-%dT%H:%MZ", gmtime_r(&seconds, &parts)))
-        printf("%s", text);
-}
-
-static void print_lines(json_t *object) {
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value) {
-        printf("%-12s ", key);
-        if (json_is_string(value))
-            puts(json_string_value(value));
-        else if (json_is_integer(value))
-            printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+static void print_list(wire_reader *r, bool json) {
+    json_t *rows = json_array();
+    for (uint32_t left = wire_array(r); left > 0 && !r->failed; left--) {
+        json_t *row = json_of(r);
+        if (json)
+            print_json(row);
         else
-            puts(json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+            json_array_append_new(rows, row);
     }
-    json_decref(object);
-}
-
-/* One element of a list on one line: values in a row, and what is nested as JSON. */
-static void print_row(json_t *object) {
-    const char *key, *gap = "";
-    json_t *value;
-    json_object_foreach(object, key, value) {
-        printf("%s", gap);
-        gap = "  ";
-        if (json_is_string(value))
-            printf("%s", json_string_value(value)[0] ? json_string_value(value) : "-");
-        else if (json_is_object(value) || json_is_array(value))
-            json_dumpf(value, stdout, JSON_COMPACT);
-        else
-            print_scalar(key, value);
-    }
-    putchar('\n');
-    json_decref(object);
+    admin_table_print(rows);
+    json_decref(rows);
 }
 
 void admin_print_result(span result, bool json) {
     wire_reader r = wire_open(result);
-    bool many = wire_peek(&r) == WIRE_ARRAY;
-    uint32_t left = many ? wire_array(&r) : 0;
-    for (; left > 0 && !r.failed; left--)
-        (json ? print_json : print_row)(json_of(&r));
-    if (!many)
-        (json ? print_json : print_lines)(json_of_result(result));
+    if (wire_peek(&r) == WIRE_ARRAY) {
+        print_list(&r, json);
+        return;
+    }
+    json_t *object = json_of_result(result);
+    if (json) {
+        print_json(object);
+        return;
+    }
+    admin_lines_print(object);
+    json_decref(object);
 }
 
 void admin_result_text(span result, const char *name, char *text_out, size_t size) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """test_revoke.py - a revoked device gets nothing any more; what it still holds goes to review for some days and is then refused; its rep is told,
 and can remove the replica (F42, F108)."""
+import datetime
 import shutil
+import unicodedata
 
 import lib
 
@@ -90,9 +92,25 @@ class Revoking(lib.Case):
         self.assertEqual(row["revoked_at"], 0)
         self.assertGreater(row["seen_at"], 1_500_000_000_000)
         self.assertEqual(row["batch"], 1)
-        self.assertIn("Ann's device", server.command("devices").out)
+        header, line, _ = server.command("devices", env={"TZ": "Asia/Shanghai"}).out.splitlines()
+        at = header.index("seen_at")
+        shown = datetime.datetime.strptime(line[at : at + 16], "%Y-%m-%d %H:%M")
+        there = datetime.datetime.fromtimestamp(row["seen_at"] / 1000, datetime.timezone(datetime.timedelta(hours=8)))
+        self.assertEqual(shown, there.replace(tzinfo=None, second=0, microsecond=0))
+        self.assertEqual(line[header.index("label") :].split("  ")[0], "Ann's device")
         server.command("revoke", "--device", "9999", status=1)
         server.command("revoke", "--device", "x", status=2)
+
+    def test_what_a_device_is_called_does_not_steer_the_office_s_terminal(self):
+        server, _ = self.office()
+        hostile = lib.Device(self.world.dir / "hostile.db")
+        hostile("join", server.invite("王伟"), "--label", "\x1b[2Jphone\r李")
+        out = server.command("devices").out
+        self.assertIn(" [2Jphone 李", out)
+        self.assertNotIn("\x1b", out)
+        lines = out.splitlines()
+        columns = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line[: line.rindex("  ")]) for line in lines]
+        self.assertEqual(len(set(columns)), 1, out)
 
     def test_wiping_removes_the_replica_and_nothing_else(self):
         server, ann, _ = self.office("Ann")

@@ -47,6 +47,8 @@ class ServerLife(lib.Case):
         backups = []
         for i in range(30):
             (ann, bo)[i % 2].add(full_name=f"客户{i}", notes="while a backup is taken")
+            if i == 5:
+                lib.await_true(watches[0], lambda: server.status()["leads"] > 0)
             if i % 10 == 5:
                 backups.append(self.world.dir / f"backup{i}.db")
                 server.command("backup", "--to", backups[-1])

@@ -32,7 +32,7 @@ FENCES = [
     ("wslay/*", ["proto/channel/ws.c"], "one reader of WebSocket frames"),
     ("http_parser.h", ["proto/channel/http.c"], "one reader of HTTP heads"),
     ("llhttp.h", ["proto/channel/http.c"], "one reader of HTTP heads"),
-    ("utf8proc.h", ["client/*.[ch]"], "text folding is the search index's business"),
+    ("utf8proc.h", ["client/*.[ch]", "server/admin_table.c"], "text is folded by the search index, and measured where a terminal is"),
     ("jansson.h", ["client/cli/*", "server/*.[ch]"], "JSON is for programs' output, not for the protocol"),
     ("ini.h", ["server/config*.c"], "one reader of the config file"),
     ("qrencode.h", ["server/*.[ch]"], "only the operator's command draws QR codes"),
