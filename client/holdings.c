@@ -173,6 +173,9 @@ static lp_err hold_rid(replica *r, held_scope *pool, int64_t rid, lp_error *erro
     if (!err && l.server.count && (!kind || kind->scope == SCOPE_POOL)) {
         holdings_hold(r, pool, &l);
         err = put_held(r, rid, l.held, error);
+        /* The scope it was held by may have been closed in this very transaction. */
+        if (!err && r->scopes.leaving)
+            err = statement_run_int(r, STATEMENT_LEAVING_DROP, rid, error);
     }
     layers_close(&l);
     return err;
@@ -231,6 +234,11 @@ static lp_err tell_gone(replica *r, const layers *l, lp_error *error) {
     return err;
 }
 
+lp_err holdings_let_go(replica *r, int64_t rid, lp_error *error) {
+    r->scopes.leaving = true;
+    return statement_run_int(r, STATEMENT_LEAVING_ADD, rid, error);
+}
+
 static lp_err release_rid(replica *r, held_scope *scope, int64_t rid, bool tell, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);
@@ -242,10 +250,8 @@ static lp_err release_rid(replica *r, held_scope *scope, int64_t rid, bool tell,
     }
     if (!err && l.held == 0 && tell)
         err = tell_gone(r, &l, error);
-    if (!err && l.held == 0) {
-        r->scopes.leaving = true;
-        err = statement_run_int(r, STATEMENT_LEAVING_ADD, rid, error);
-    }
+    if (!err && l.held == 0)
+        err = holdings_let_go(r, rid, error);
     layers_close(&l);
     return err;
 }

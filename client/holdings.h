@@ -48,6 +48,8 @@ void holdings_count(replica *r, const layers *l, const reg *added, const reg *re
 /** Takes a record that is about to be removed out of the sums of `held`. */
 void holdings_forget(replica *r, uint64_t held, const record *server);
 
+/** A record that no scope holds: it leaves as soon as nothing of it is unsent. */
+lp_err holdings_let_go(replica *r, int64_t rid, lp_error *error);
 /** `scope` holds a record no more; unknown ids are left alone. */
 lp_err holdings_release(replica *r, held_scope *scope, const lp_id *id, lp_error *error);
 

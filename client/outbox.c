@@ -481,6 +481,9 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         err = shrink(r, e->list[index].oseq, 0, (span){0}, error);
     if (!err)
         err = layers_settle(r, &l, as_seen, error);
+    /* The office has it, and no scope of this device has anything of the record. */
+    if (!err && received && l.held == 0 && l.server.count == 0)
+        err = holdings_let_go(r, l.rid, error);
     layers_close(&l);
     return err;
 }

@@ -51,9 +51,7 @@ static lp_err add_followers(pool *p, id_set *set, lp_error *error) {
 /* ---- erasing ---- */
 
 static lp_err erase_one(pool *p, const lp_id *id, lp_error *error) {
-    lp_err err = rows_leave_digest(p, id, error);
-    if (!err)
-        err = p->store->ops->drop_history(p->store, id, error);
+    lp_err err = p->store->ops->drop_history(p->store, id, error);
     if (!err)
         err = review_forget(p, id, error);
     if (!err)
@@ -62,8 +60,11 @@ static lp_err erase_one(pool *p, const lp_id *id, lp_error *error) {
     return err;
 }
 
+/* While all of them stand it can be told which scopes they leave. */
 static lp_err erase_set(pool *p, const id_set *set, lp_error *error) {
     lp_err err = LP_OK;
+    for (uint32_t i = 0; !err && i < set->count; i++)
+        err = rows_leave_digest(p, &set->list[i], error);
     for (uint32_t i = 0; !err && i < set->count; i++)
         err = erase_one(p, &set->list[i], error);
     return err;

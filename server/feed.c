@@ -25,8 +25,9 @@ typedef struct id_list {
 /* A page in the making. */
 typedef struct builder {
     uint32_t reader; /* the device that reads */
-    bool returned;   /* it has sent something before this session */
-    bool shared;     /* others have written under its number */
+    const device *device;
+    bool returned; /* it has sent something before this session */
+    bool shared;   /* others have written under its number */
     const epochs *epochs;
     uint64_t after;   /* its cursor */
     uint64_t since;   /* where the pull began: fields at or below it the device has */
@@ -196,6 +197,22 @@ static bool add_joined(builder *b, uint64_t seq_in, uint64_t seq_last) {
     return true;
 }
 
+/* Who reads from the beginning has nothing to let go of, but what it made and no scope ever held there. */
+static bool may_hold_it(builder *b, const lp_id *id) {
+    store_row row;
+    bool may = !b->start;
+    if (may)
+        return true;
+    lp_err err = b->members->ops->read(b->members, id, &row, &b->error);
+    if (err || !take_row(b, &row)) {
+        b->err = err == LP_NOT_FOUND ? LP_OK : err ? err : b->err;
+        return false;
+    }
+    for (uint32_t i = 0; i < b->rec.count && !may; i++)
+        may = auth_wrote(b->device, b->rec.regs[i].stamp.author);
+    return may;
+}
+
 /* A record joined the scope, changed, or left. */
 static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
     builder *b = ctx;
@@ -205,7 +222,7 @@ static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
     if (b->err)
         return false;
     if (m.seq_out)
-        return b->start || add_id(b, &b->left, id, seq_last);
+        return may_hold_it(b, id) ? add_id(b, &b->left, id, seq_last) : !b->err;
     b->err = b->members->ops->read(b->members, id, &row, &b->error);
     if (b->err == LP_NOT_FOUND) {
         b->err = LP_OK;
@@ -321,6 +338,7 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
     same &= !(grant->feed == SCOPE_POOL && began > 0 && began < purged_seq);
     bool start = from->epoch.size ? !same || (from->again && from->seq == 0) : from->again;
     builder b = {.reader = d->number,
+                 .device = d,
                  .returned = d->returned,
                  .shared = d->shared,
                  .epochs = e,

@@ -192,9 +192,7 @@ static lp_err drop(pool *p, const lp_id *id, uint64_t *seq, lp_error *error) {
 }
 
 static lp_err purge_one(pool *p, const lp_id *id, uint64_t *seq, lp_error *error) {
-    lp_err err = rows_leave_digest(p, id, error);
-    if (!err)
-        err = drop(p, id, seq, error);
+    lp_err err = drop(p, id, seq, error);
     if (!err)
         err = p->store->ops->put(p->store, STORE_PURGED, id_span(id), SPAN_LITERAL("\xc3"), error);
     return err ? err : rows_put_mark(p, KIND_PURGED, id, error);
@@ -206,6 +204,10 @@ static lp_err carry_out(pool *p, const choice *c, lp_error *error) {
     for (uint32_t i = 0; !err && i < c->marks.count; i++)
         err = drop(p, &c->marks.list[i], &seq, error);
     c->outcome->marks = c->marks.count;
+    /* While all of them stand it can be told which scopes they leave. */
+    for (uint32_t i = 0; !err && i < c->going.count; i++)
+        if (!ids_hold(&c->kept, &c->going.list[i]))
+            err = rows_leave_digest(p, &c->going.list[i], error);
     for (uint32_t i = 0; !err && i < c->going.count; i++) {
         if (ids_hold(&c->kept, &c->going.list[i]))
             continue;

@@ -2,7 +2,8 @@
  *
  *   a record in one of the person's scopes        yes
  *   a new lead                                    yes: whoever makes it has it
- *   what follows a record (touch, conflict)       as that record; one that is not there is nobody's
+ *   what follows a record (touch, conflict)       as that record; while that is not there, as a new lead: it may be the author's own,
+ *                                                 and come behind, because something of it was written anew
  *   a record that left after the device had read  yes: it was changed in good faith
  *   anything else                                 goes to review, whether it exists or not
  * What a device had read is what it last said (seen.h): too little at worst, never too much. */
@@ -23,7 +24,7 @@ lp_err rights_load(pool *p, const device *d, rights *rights_out, lp_error *error
 /** *why_out becomes REVIEW_OUTSIDE if the set may not be applied. `rec` is the record as it is stored. `r` NULL: everything may. */
 lp_err rights_judge(pool *p, const rights *r, const change_set *set, const record *rec, const rows_kept *kept,
                     uint32_t *why_out, lp_error *error);
-/** A set was applied: if it made a record that its author does not hold, the device is to let go of it. */
-lp_err rights_note_made(pool *p, const rights *r, const record *rec, const rows_kept *kept, lp_error *error);
+/** A set was judged and may be applied: if its author does not hold the record, the device is to let go of it (again). */
+lp_err rights_note_written(pool *p, const rights *r, const record *rec, const rows_kept *kept, lp_error *error);
 
 #endif

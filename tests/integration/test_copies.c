@@ -105,7 +105,7 @@ static void two_copies_go_on_as_two_devices_and_neither_loses_anything(void **st
     world_settle(w, false);
     world_set(w, 0, lead, "company", "unsent when it was copied");
     vfs_image *phone = world_device_copy(w, 0);
-    assert_true(world_device_clone(w, phone));
+    assert_true(world_device_clone(w, 0, phone));
     vfs_image_free(phone);
     world_set(w, 0, lead, "job_title", "on the first");
     uint32_t second = world_make_lead(w, 1, "made on the copy");
@@ -128,7 +128,7 @@ static void a_copy_that_only_waits_learns_of_it_when_the_other_writes(void **sta
     uint32_t lead = world_make_lead(w, 0, "Li Wei");
     world_settle(w, false);
     vfs_image *phone = world_device_copy(w, 0);
-    assert_true(world_device_clone(w, phone));
+    assert_true(world_device_clone(w, 0, phone));
     vfs_image_free(phone);
     w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 20, .commit_max_ms = 5};
     world_device_start(&w->devices[1], true);
@@ -150,7 +150,7 @@ static void a_copy_that_skips_the_number_its_twin_has_used_is_noticed(void **sta
     uint32_t lead = world_make_lead(w, 0, "Li Wei");
     world_settle(w, false);
     vfs_image *phone = world_device_copy(w, 0);
-    assert_true(world_device_clone(w, phone));
+    assert_true(world_device_clone(w, 0, phone));
     vfs_image_free(phone);
     world_set(w, 0, lead, "company", "under the number of both");
     w->devices[1].wall_offset_ms = 3600000;
@@ -201,7 +201,7 @@ static void a_device_that_joined_after_the_backup_is_not_locked_out(void **state
     world *w = make(0);
     uint8_t token[INVITE_TOKEN_BYTES];
     world_server_backup(w, "empty.db");
-    world_invite(w, "Zhang Min", token);
+    world_invite(w, "Zhang Min", "manager", token);
     w->options.devices = 1;
     world_device_open(w, 0, true);
     world_device_join(w, 0, token);

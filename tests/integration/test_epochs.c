@@ -356,7 +356,7 @@ static void a_device_that_joined_after_the_backup_is_known_again_by_its_pass(voi
     (void)state;
     hand_open_on(&h, 0, &store_sqlite_ops);
     world_server_backup(h.world, "empty.db");
-    world_invite(h.world, "Zhang Min", h.token);
+    world_invite(h.world, "Zhang Min", "manager", h.token);
     hand_connect(&h);
     hand_join(&h);
     hand_expect(&h, MSG_JOINED);

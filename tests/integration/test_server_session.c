@@ -176,7 +176,7 @@ static void an_invitation_expires_unless_it_was_used(void **state) {
     hand_connect(&h);
     hand_join(&h);
     hand_expect_refused(&h, LP_EXPIRED);
-    world_invite(h.world, "another", h.token);
+    world_invite(h.world, "another", "manager", h.token);
     hand_join(&h);
     hand_expect(&h, MSG_JOINED);
     uint64_t number = h.answer.device;

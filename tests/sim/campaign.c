@@ -68,10 +68,10 @@ static void *share(size_t size) {
 
 /* ---- one schedule ---- */
 
-/* Prepared worlds, by number of devices and people; they are never touched, only copied by fork. */
+/* Prepared worlds, by number of devices and people, and who of them are reps; they are never touched, only copied by fork. */
 static world *template_of(const schedule *s, world_counts *counts) {
-    static world *made[WORLD_DEVICES_MAX + 1][3];
-    world **w = &made[s->devices][s->people];
+    static world *made[WORLD_DEVICES_MAX + 1][3][8];
+    world **w = &made[s->devices][s->people][s->reps];
     if (!*w)
         *w = schedule_prepare(s);
     (*w)->counts = counts;

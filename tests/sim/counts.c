@@ -82,12 +82,19 @@ void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx
         WORLD_FAULTS(F)
 #undef F
     };
+    static const char *const events[] = {
+#define E(name, text) text,
+        WORLD_EVENTS(E)
+#undef E
+    };
     static const char *const merges[] = {"merge applied", "merge lost", "merge same", "merge cloned"};
     static const char *const verdicts[] = {"verdict applied", "verdict lost", "verdict refused", "verdict received"};
     char text[64];
     for (int i = 0; i < FAULT_COUNT; i++)
         if (sqlite || i != FAULT_SERVER_POWER)
             each(ctx, faults[i], counts->faults[i]);
+    for (int i = 0; i < EVENT_COUNT; i++)
+        each(ctx, events[i], counts->events[i]);
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
         if (is_elsewhere(messages[i].number))
             continue;

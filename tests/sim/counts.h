@@ -47,12 +47,31 @@ typedef enum world_fault {
         FAULT_COUNT
 } world_fault;
 
+/** What is no fault, and has to happen all the same. */
+#define WORLD_EVENTS(E)                                                                                                \
+    E(MOVED, "lead-moved")                                                                                             \
+    E(GRANTED, "scope-granted")                                                                                        \
+    E(UNGRANTED, "scope-taken")                                                                                        \
+    E(LEFT, "record-left")                                                                                             \
+    E(REGAINED, "record-regained")                                                                                     \
+    E(LEAVING, "left-under-unsent-edits")                                                                              \
+    E(STRAY, "edit-outside-scopes")                                                                                    \
+    E(REVIEWED, "review-outside")
+
+typedef enum world_event {
+#define E(name, text) EVENT_##name,
+    WORLD_EVENTS(E)
+#undef E
+        EVENT_COUNT
+} world_event;
+
 #define COUNTED_MESSAGES 128
 #define COUNTED_MERGES 4
 #define COUNTED_VERDICTS 4
 
 typedef struct world_counts {
     uint64_t faults[FAULT_COUNT];
+    uint64_t events[EVENT_COUNT];
     uint64_t messages[2][COUNTED_MESSAGES]; /**< sent, by to_server and number */
     uint64_t merges[COUNTED_MERGES];        /**< by outcome */
     uint64_t verdicts

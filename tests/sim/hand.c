@@ -44,7 +44,7 @@ void hand_open_on(hand *h, uint32_t devices, const store_ops *engine) {
     if (devices) {
         take_identity(h);
     } else {
-        world_invite(h->world, "a stranger", h->token);
+        world_invite(h->world, "a stranger", "manager", h->token);
         prop_bytes(&h->world->random, h->seed, sizeof h->seed);
         prop_bytes(&h->world->random, h->install, sizeof h->install);
     }

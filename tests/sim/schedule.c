@@ -32,6 +32,8 @@ void schedule_draw(schedule *s, uint64_t seed, const store_ops *engine) {
     s->devices = 2 + (uint32_t)prop_below(&p, 2);
     s->people = prop_chance(&p, 25) ? 2 : 0;
     s->troubles = (uint32_t)prop_below(&p, TROUBLE_ALL + 1);
+    uint32_t people = s->people ? s->people : s->devices;
+    s->reps = s->troubles & TROUBLE_SCOPES ? 1 + (uint32_t)prop_below(&p, (1u << people) - 1) : 0;
     s->keep = prop_chance(&p, 50);
     s->count = 10 + (uint32_t)prop_below(&p, 60);
     for (uint32_t i = 0; i < s->count; i++)
@@ -40,8 +42,8 @@ void schedule_draw(schedule *s, uint64_t seed, const store_ops *engine) {
 }
 
 void schedule_print(const schedule *s, FILE *out) {
-    fprintf(out, "seed %llu on the %s store, %u devices of %u people:\n", (unsigned long long)s->seed, s->engine->name,
-            s->devices, s->people ? s->people : s->devices);
+    fprintf(out, "seed %llu on the %s store, %u devices of %u people, reps %#x:\n", (unsigned long long)s->seed,
+            s->engine->name, s->devices, s->people ? s->people : s->devices, s->reps);
     for (uint32_t i = 0; i < s->count; i++)
         if (!s->list[i].skip)
             fprintf(out, "  turn %2u  device %u  %s\n", i, s->list[i].who, turns[s->list[i].what].name);
@@ -61,9 +63,10 @@ world *schedule_prepare(const schedule *s) {
     world_options options = {.engine = s->engine,
                              .devices = s->devices,
                              .people = s->people,
+                             .reps = s->reps,
                              .seed = 1,
                              .name = "schedule",
-                             .ram = s->devices * 10 + s->people};
+                             .ram = s->reps * 100 + s->devices * 10 + s->people};
     world *w = world_new(&options);
     for (uint32_t i = 0; i < s->devices; i++)
         warm_up(w->devices[i].replica);

@@ -18,7 +18,8 @@ typedef enum trouble {
     TROUBLE_VERSIONS = 64,
     TROUBLE_OFFICE = 128,
     TROUBLE_COPIES = 256,
-    TROUBLE_ALL = 511
+    TROUBLE_SCOPES = 512,
+    TROUBLE_ALL = 1023
 } trouble;
 
 /** A kind of turn: what people do, and each fault. */
@@ -43,6 +44,7 @@ typedef struct schedule {
     const store_ops *engine;
     uint64_t seed;
     uint32_t devices, people;
+    uint32_t reps; /**< bit n: person n is one */
     uint32_t troubles;
     bool keep; /**< at the end devices stay connected until all is quiet */
     turn list[TURNS_MAX];

@@ -7,6 +7,7 @@
 
 #include "proto/wire.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/turns.h"
 
 /* ---- people and programs ---- */
 
@@ -177,7 +178,7 @@ static void clone(world *w, uint32_t who) {
     if (w->options.devices >= 4 || w->devices[who].revoked)
         return;
     vfs_image *copy = world_device_copy(w, who);
-    if (world_device_clone(w, copy))
+    if (world_device_clone(w, who, copy))
         world_count(w, FAULT_CLONED);
     vfs_image_free(copy);
 }
@@ -362,6 +363,10 @@ const turn_info turns[] = {
     {"a newer kind", 1, TROUBLE_VERSIONS, newer_kind},
     {"a lead is erased", 1, TROUBLE_OFFICE, erase_lead},
     {"a device is revoked", 1, TROUBLE_OFFICE, revoke},
+    {"a lead goes to somebody", 7, TROUBLE_SCOPES, turn_move_lead},
+    {"a lead goes while somebody writes", 4, TROUBLE_SCOPES, turn_move_under_edits},
+    {"a scope is granted or taken", 3, TROUBLE_SCOPES, turn_grant},
+    {"somebody writes elsewhere", 2, TROUBLE_SCOPES, turn_stray},
     {"a stranger calls", 1, TROUBLE_VERSIONS, stranger},
 };
 const uint32_t turn_count = sizeof turns / sizeof turns[0];

@@ -1,5 +1,5 @@
 /* world.c - time, and the order in which things happen; see world.h. */
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,6 +68,10 @@ void world_count(world *w, world_fault fault) {
     w->counts->faults[fault]++;
     uint64_t what[2] = {fault, (uint64_t)w->now_ms};
     world_hash(w, what, sizeof what);
+}
+
+void world_happened(world *w, world_event event) {
+    w->counts->events[event]++;
 }
 
 /* ---- disks ---- */
@@ -154,10 +158,12 @@ world *world_new(const world_options *options) {
         char staff[24];
         uint8_t token[INVITE_TOKEN_BYTES];
         snprintf(staff, sizeof staff, "person %u", i % people);
-        world_invite(w, staff, token);
+        world_invite(w, staff, options->reps >> (i % people) & 1 ? "rep" : "manager", token);
         world_device_open(w, i, true);
         world_device_join(w, i, token);
+        w->devices[i].person = i % people;
     }
+    world_meet_people(w, people);
     return w;
 }
 
@@ -303,9 +309,7 @@ static bool is_settled(world *w, const world_device *d) {
     bool quiet = d->keep ? client_state(d->session) == LP_STATE_LIVE : !d->running && d->done == LP_OK;
     if (!quiet || w->jobs)
         return false;
-    uint64_t seq = committer_seq(w->committer);
-    return world_device_cursor(d, "pool") == seq && world_device_cursor(d, "setup") == seq &&
-           world_device_count(d, "SELECT count(*) FROM outbox") == 0;
+    return world_has_read_all(w, d->index) && world_device_count(d, "SELECT count(*) FROM outbox") == 0;
 }
 
 /* Starts who has come to an end before all was there: others went on writing. */

@@ -30,6 +30,7 @@
 #include "proto/message.h"
 #include "server/auth.h"
 #include "server/committer.h"
+#include "server/control_arguments.h"
 #include "server/ledger.h"
 #include "server/session.h"
 #include "tests/sim/counts.h"
@@ -63,6 +64,7 @@ typedef struct world_options {
     const store_ops *engine;
     uint32_t devices;
     uint32_t people; /**< devices belong to them in turn; 0: one each */
+    uint32_t reps;   /**< bit n: "person n" is a rep; all others are managers */
     uint64_t seed;
     const char *name; /**< printed with the seed */
     uint32_t ram;     /**< its disks are /ram/<ram>/...; worlds that are there at once need different ones */
@@ -111,8 +113,17 @@ typedef struct world_typed {
     bool superseded;  /**< its author wrote the register again */
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
     bool may_refuse;  /**< the server is expected to refuse it */
+    bool stray;       /**< written to a record that was not on the device */
     bool watched;     /**< I3: still to be seen on the author's device, unless something greater is */
 } world_typed;
+
+/** Somebody devices belong to, "person N", and what the office has granted: the model of world_scopes.c. */
+typedef struct world_person {
+    lp_id id;
+    bool rep;
+    bool moved;      /**< something was granted or taken back: what the person's devices hold may leave them */
+    uint32_t grants; /**< bits of WORLD_GRANTS */
+} world_person;
 
 /** A disk of vfs.h, and what is going to happen to it. */
 typedef struct world_disk {
@@ -129,6 +140,8 @@ typedef struct world_device {
     world_disk disk;
     int64_t asleep_ms; /**< suspended until then, world time */
     bool revoked;
+    uint32_t person;
+    uint32_t told_left; /**< bit n: record n left its scopes, as the last page that spoke of it said */
     vfs_image *copy;    /**< the schedule's: a backup of the phone; NULL: none */
     uint32_t copied_at; /**< how many changes had been typed by then */
     lp_env env;
@@ -154,6 +167,7 @@ typedef struct world_record {
     lp_id id;
     int32_t follows; /**< a touch: index of its lead; -1: none */
     bool erased;     /**< the office erased it: see world_is_erased */
+    bool moved;      /**< a lead whose owner or event somebody changed: it may leave devices */
 } world_record;
 
 struct world {
@@ -191,6 +205,7 @@ struct world {
     world_link links[WORLD_LINKS_MAX];
     world_parcel *parcels; /**< in order of arrival */
     world_device devices[WORLD_DEVICES_MAX];
+    world_person people[WORLD_DEVICES_MAX];
 
     world_record records[WORLD_RECORDS_MAX];
     uint32_t record_count;
@@ -216,8 +231,9 @@ bool world_step(world *w, int64_t until_ms);
 void world_run(world *w, int64_t ms);
 /** Heals the network, starts every device and runs until all is sent and read by all; fails if that does not come. */
 void world_settle(world *w, bool keep);
-/** A fault has happened. */
+/** A fault has happened, or something else that is worth counting. */
 void world_count(world *w, world_fault fault);
+void world_happened(world *w, world_event event);
 /** Goes into the hash of what happened. */
 void world_hash(world *w, const void *bytes, size_t size);
 /** Production code is going to run on a disk: its faults are in force until world_disarm. */
@@ -272,11 +288,12 @@ void world_server_take(world *w, world_parcel *p);
 void world_server_commit(world *w);
 void world_server_tick(world *w);
 int64_t world_server_deadline_ms(const world *w);
-/** An invitation, made by the committer. */
-void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BYTES]);
+/** An invitation, made by the committer. `role`: "manager" or "rep". */
+void world_invite(world *w, const char *staff, const char *role, uint8_t token_out[INVITE_TOKEN_BYTES]);
 
-/** A command of the operator, one argument. False if the pool refuses it. */
+/** A command of the operator, with one argument, or some. False if the pool refuses it. */
 bool world_operate(world *w, const char *verb, const char *name, const char *value);
+bool world_operate_with(world *w, const char *verb, const control_pair *pairs, uint32_t count);
 
 /* ---- the office (world_office.c) ---- */
 
@@ -288,8 +305,10 @@ void world_revoke(world *w, uint32_t who);
 bool world_is_erased(const world *w, uint32_t record);
 /** I8: nothing of what was erased is anywhere. Needs a snapshot. */
 void world_check_erased(world *w);
-/** A change awaits the office's decision: of a device and a record, with these packed fields. */
-bool world_in_review(world *w, uint32_t author, const lp_id *id, span packed);
+/** Counts what awaits the office's decision. */
+void world_count_reviews(world *w);
+/** A change that somebody typed awaits the office's decision. */
+bool world_in_review(world *w, const world_typed *t);
 
 /* ---- devices (world_device.c) ---- */
 
@@ -307,8 +326,8 @@ void world_device_power_cut(world_device *d);
 vfs_image *world_device_copy(world *w, uint32_t who);
 /** The phone is set back to such a copy. */
 void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy);
-/** Such a copy on another phone: one more device. False if there is no room. */
-bool world_device_clone(world *w, const vfs_image *copy);
+/** Such a copy of device `of` on another phone: one more device. False if there is no room. */
+bool world_device_clone(world *w, uint32_t of, const vfs_image *copy);
 void world_device_take(world *w, world_parcel *p);
 void world_device_tick(world_device *d);
 int64_t world_device_deadline_ms(const world_device *d);                /**< in world time */
@@ -323,8 +342,12 @@ void world_act(world *w, uint32_t who);
 uint32_t world_make_lead(world *w, uint32_t who, const char *name);
 /** Sets a text field ("company", "answers.size"); NULL clears. */
 void world_set(world *w, uint32_t who, uint32_t record, const char *field, const char *text);
-/** Writes one value past the library's own checks and the ledger, as a program of another version might. */
-void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
+/** Sets some field of a lead to a text nobody has typed before. */
+void world_write(world *w, uint32_t who, uint32_t record);
+/** Writes one value past the library's own checks and the ledger, as a program of another version might. False: the replica was locked. */
+bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
+/** The same with a text of its own, and the ledger: somebody writes to a record that is not on the device. */
+void world_stray(world *w, uint32_t who, uint32_t record);
 /** The visible text of a field in `text_out`, "" if empty. */
 const char *world_text(world *w, uint32_t who, uint32_t record, const char *field, char text_out[256]);
 /** True if a device has the record. */

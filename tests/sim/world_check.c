@@ -1,6 +1,7 @@
 /* world_check.c - what must hold once the network has healed and everybody has synced; see world.h.
  *
- *   I2  every replica's server layer is the pool, byte for byte, and both digests say so
+ *   I2  every replica's server layer is the pool restricted to its scopes, byte for byte, and both digests say so
+ *   I5  what is not in its scopes is on no page of its disk (world_scopes.c)
  *   I1, I7  every change reported saved is in the server's history once, or was overwritten by its own author before it was sent and is
  *       in the author's past, or was refused and is kept with the reason
  *   I4  what stands is the greatest of history; nothing is in history twice; conflict records follow from it (world_conflicts.c)
@@ -15,7 +16,7 @@
 #include "client/kept.h"
 #include "proto/change.h"
 #include "server/verify.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 /* ---- I2: rows ---- */
 
@@ -29,86 +30,68 @@ static bool same_registers(const record *a, const record *b) {
     return same;
 }
 
-typedef struct row_walk {
-    world *world;
-    scope_class scope;
-    uint64_t rows[SCOPE_POOL + 1];
-    digest sums[SCOPE_POOL + 1];
-} row_walk;
-
-static void check_row(row_walk *walk, const store_row *row, const record *server, uint32_t who) {
-    world *w = walk->world;
+static void check_row(world *w, const world_row *row, uint32_t who) {
     record here;
     buf bytes = {0};
     char text[LP_ID_TEXT_BYTES];
     lp_id_format(&row->id, text);
     world_expect(w, world_load(w, who, &row->id, true, &here, &bytes), "device %u lacks record %s (I2)", who, text);
     world_expect(w, here.kind == row->kind, "device %u holds %s as another kind", who, text);
-    world_expect(w, same_registers(&here, server), "device %u holds other values of kind %u, %s (I2)", who, row->kind,
-                 text);
+    world_expect(w, same_registers(&here, &row->rec), "device %u holds other values of kind %u, %s (I2)", who,
+                 row->kind, text);
     record_fini(&here);
     buf_fini(&bytes);
 }
 
-static bool on_row(void *ctx, const store_row *row) {
-    row_walk *walk = ctx;
-    if (row->kind == KIND_ERASED)
-        return true; /* a bare mark: world_check_erased */
-    record server;
-    record_init(&server, row->kind, &row->id);
-    assert_int_equal(record_unpack(&server, row->body, row->stamps, NULL), LP_OK);
-    walk->rows[walk->scope]++;
-    for (uint32_t i = 0; i < server.count; i++)
-        digest_add(walk->world->pool.digester, &walk->sums[walk->scope], row->kind, &row->id, &server.regs[i]);
-    for (uint32_t i = 0; i < walk->world->options.devices; i++)
-        if (!walk->world->devices[i].revoked)
-            check_row(walk, row, &server, i);
-    record_fini(&server);
-    return true;
+static digest device_digest(world *w, uint32_t who, const char *name) {
+    digest sum;
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(
+        sqlite3_prepare_v2(w->devices[who].replica->db, "SELECT digest FROM scope WHERE name = ?1", -1, &s, NULL),
+        SQLITE_OK);
+    sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    bool found = sqlite3_step(s) == SQLITE_ROW &&
+                 digest_unpack(span_of(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0)), &sum);
+    sqlite3_finalize(s);
+    world_expect(w, found, "device %u has no digest of %s", who, name);
+    return sum;
 }
 
-static void check_digests(world *w, const row_walk *walk, scope_class scope) {
-    digest stored, here;
-    const char *name = scope == SCOPE_SETUP ? "setup" : "pool";
-    assert_int_equal(pool_scope_digest(w->reader, scope, &stored, NULL), LP_OK);
-    world_expect(w, digest_equal(stored, walk->sums[scope]), "the server's digest of %s is not that of its rows", name);
-    for (uint32_t i = 0; i < w->options.devices; i++) {
-        if (w->devices[i].revoked)
-            continue;
-        sqlite3_stmt *s = NULL;
-        assert_int_equal(
-            sqlite3_prepare_v2(w->devices[i].replica->db, "SELECT digest FROM scope WHERE name = ?1", -1, &s, NULL),
-            SQLITE_OK);
-        sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
-        bool found = sqlite3_step(s) == SQLITE_ROW &&
-                     digest_unpack(span_of(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0)), &here);
-        sqlite3_finalize(s);
-        world_expect(w, found, "device %u has no digest of %s", i, name);
-        world_expect(w, digest_equal(here, stored), "device %u: the digest of %s differs from the server's", i, name);
-    }
+static void check_digest(const world_rows *rows, uint32_t who, const char *name) {
+    world *w = rows->world;
+    digest sum = {0}, server = world_server_digest(w, who, name);
+    for (uint32_t i = 0; i < rows->count; i++)
+        if (world_in_scope(rows, &rows->list[i], who, name))
+            digest_plus(&sum, rows->list[i].sum);
+    world_expect(w, digest_equal(server, sum), "the server's digest of %s is not that of its rows", name);
+    world_expect(w, digest_equal(device_digest(w, who, name), server),
+                 "device %u: the digest of %s differs from the server's", who, name);
 }
 
-static void check_rows(world *w) {
-    row_walk walk = {.world = w};
-    for (walk.scope = SCOPE_SETUP; walk.scope <= SCOPE_POOL; walk.scope++) {
-        assert_int_equal(w->reader->ops->feed(w->reader, walk.scope, 0, on_row, &walk, NULL), LP_OK);
-        check_digests(w, &walk, walk.scope);
-    }
-    uint64_t rows = walk.rows[SCOPE_SETUP] + walk.rows[SCOPE_POOL];
-    for (uint32_t i = 0; i < w->options.devices; i++) {
-        const world_device *d = &w->devices[i];
-        if (d->revoked)
-            continue;
-        /* A record of which everything was refused stays, empty, for the rep to mend. */
-        int64_t held = world_device_count(d, "SELECT count(*) FROM record WHERE length(stamps) > 0");
-        world_expect(w, held == (int64_t)rows, "device %u holds %lld records, the pool %llu", i, (long long)held,
-                     (unsigned long long)rows);
-        world_expect(w, world_device_count(d, "SELECT count(*) FROM record WHERE unsent OR server_body NOT NULL") == 0,
-                     "device %u: a record is still marked unsent", i);
-        world_expect(w,
-                     world_device_count(d, "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM batch)") == 0,
-                     "device %u: the outbox is not empty", i);
-    }
+/* It holds what its scopes hold, and nothing else. */
+static void check_device(const world_rows *rows, uint32_t who) {
+    world *w = rows->world;
+    const world_device *d = &w->devices[who];
+    const char *names[WORLD_SCOPES_MAX];
+    uint32_t count = world_scope_names(w, who, names);
+    int64_t entitled = 0;
+    for (uint32_t i = 0; i < count; i++)
+        check_digest(rows, who, names[i]);
+    for (uint32_t i = 0; i < rows->count; i++)
+        if (world_entitled(rows, &rows->list[i], who)) {
+            check_row(w, &rows->list[i], who);
+            entitled++;
+        }
+    /* A record of which everything was refused stays, empty, for the rep to mend. */
+    int64_t held = world_device_count(d, "SELECT count(*) FROM record WHERE length(stamps) > 0");
+    world_expect(w, held == entitled, "device %u holds %lld records, its scopes %lld (I2)", who, (long long)held,
+                 (long long)entitled);
+    world_expect(w, world_device_count(d, "SELECT count(*) FROM record WHERE unsent OR server_body NOT NULL") == 0,
+                 "device %u: a record is still marked unsent", who);
+    world_expect(w, world_device_count(d, "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM batch)") == 0,
+                 "device %u: the outbox is not empty", who);
+    world_expect(w, world_device_count(d, "SELECT count(*) FROM leaving") == 0,
+                 "device %u: a record is still about to leave", who);
 }
 
 /* ---- I1, I7: the ledger ---- */
@@ -175,14 +158,11 @@ static bool in_refused(const world_device *d, const world_typed *t, const lp_id 
                     id);
 }
 
-/* A revoked device's changes await the office's decision, or wait where they are. */
+/* A revoked device's changes await the office's decision, or wait where they are; others' await it if they are outside their scopes. */
 static bool is_set_aside(world *w, const world_device *d, const world_typed *t, const lp_id *id) {
-    buf packed = {0};
-    change_pack(&packed, t->field, span_text(t->key), span_of(t->value, t->value_size));
-    bool aside = world_in_review(w, d->replica->clock.author, id, buf_span(&packed));
-    buf_fini(&packed);
-    return aside ||
-           in_table(d, "SELECT 1 FROM outbox JOIN record USING(rid) WHERE id = ?1 AND instr(outbox.body, ?2)", t, id);
+    return world_in_review(w, t) ||
+           (d->revoked &&
+            in_table(d, "SELECT 1 FROM outbox JOIN record USING(rid) WHERE id = ?1 AND instr(outbox.body, ?2)", t, id));
 }
 
 static bool is_nil(const world_typed *t) {
@@ -217,17 +197,20 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
                  "change %u of device %u, field %u, is in history %u times (typed %u)", index, t->device, t->field,
                  walk.found, times);
     bool past = in_past(d, t, id);
+    /* What its author replaced before it was sent goes with the record, when that leaves. */
+    bool may_leave = world_may_lose(w, t->device, t->record) || t->stray;
     world_expect(w,
-                 walk.found || in_refused(d, t, id) || (t->superseded && (past || is_nil(t) || d->revoked)) ||
-                     (d->revoked && is_set_aside(w, d, t, id)) || t->may_be_lost,
+                 walk.found || in_refused(d, t, id) ||
+                     (t->superseded && (past || is_nil(t) || d->revoked || may_leave)) || is_set_aside(w, d, t, id) ||
+                     t->may_be_lost,
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
     if (walk.found && times == 1 && !grouped && !d->rolled_back && !w->copied) {
         world_expect(w, stamp_compare(walk.at, last[t->device]) >= 0,
                      "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
         last[t->device] = walk.at;
     }
-    if (d->revoked || d->rolled_back)
-        return; /* its file is gone, or knows no more of it than it did then */
+    if (d->revoked || d->rolled_back || may_leave)
+        return; /* its file is gone, or knows no more of it than it did then; or the record left, and came back without its past */
     const reg *stored;
     record rec;
     buf bytes = {0};
@@ -248,12 +231,19 @@ void world_check(world *w) {
     for (uint32_t i = 0; i < w->options.devices; i++)
         replica_checkpoint(w->devices[i].replica, false);
     assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
-    check_rows(w);
+    world_rows rows;
+    world_rows_read(w, &rows);
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        if (!w->devices[i].revoked)
+            check_device(&rows, i);
+    world_check_disks(w, &rows);
+    world_rows_fini(&rows);
     for (uint32_t i = 0; i < w->typed_count; i++)
         check_typed(w, i, last);
     world_check_conflicts(w);
     world_check_bases(w);
     world_check_erased(w);
+    world_count_reviews(w);
     lp_error error = {.message = ""};
     world_expect(w, !verify_all(&w->pool, w->reader, NULL, NULL, &error), "the store: %s", error.message);
     w->reader->ops->snapshot_end(w->reader);

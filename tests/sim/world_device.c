@@ -8,7 +8,7 @@
 
 #include "client/pull.h"
 #include "proto/err.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 /* ---- its environment ---- */
 
@@ -161,7 +161,7 @@ void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy) {
     d->corrections = replica_meta_int(d->replica, "clock.corrections", 0);
 }
 
-bool world_device_clone(world *w, const vfs_image *copy) {
+bool world_device_clone(world *w, uint32_t of, const vfs_image *copy) {
     uint32_t who = w->options.devices;
     if (who == WORLD_DEVICES_MAX)
         return false;
@@ -169,6 +169,7 @@ bool world_device_clone(world *w, const vfs_image *copy) {
     prepare(w, who);
     vfs_restore(w->devices[who].disk.disk, copy);
     w->devices[who].rolled_back = true;
+    w->devices[who].person = w->devices[of].person;
     w->copied = true;
     world_device_open(w, who, false);
     w->options.devices++;
@@ -296,6 +297,7 @@ static void take_message(world_device *d, world_parcel *p) {
     step(d, &event);
     if (d->boots != boots)
         return;
+    world_note_pages(w, d->index, &m);
     lp_sync_result result = {0};
     client_result(d->session, &result);
     /* Of two copies one gets none of what the other sends under their number, until it has a number of its own. */

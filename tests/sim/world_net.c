@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 static int64_t draw_delay(world *w) {
     int64_t delay_ms = prop_between(&w->random, w->faults.delay_min_ms, w->faults.delay_max_ms);
@@ -201,6 +201,8 @@ void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes
     world_hash(w, what, sizeof what);
     world_hash(w, bytes->data, bytes->size);
     counts_message(w->counts, buf_span(bytes), to_server);
+    if (!to_server && !l->by_hand)
+        world_inspect(w, l->device, buf_span(bytes));
     if (!lost && prop_chance(&w->random, w->faults.cut_percent)) {
         break_link(w, link);
         lost = true;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "client/kept.h"
 #include "proto/change.h"
 #include "server/review.h"
 #include "tests/sim/world.h"
@@ -60,17 +61,23 @@ void world_revoke(world *w, uint32_t who) {
 /* ---- review ---- */
 
 typedef struct review_walk {
-    uint32_t device;
-    const lp_id *id;
+    world *world;
+    const world_typed *typed;
     span packed;
     bool found;
 } review_walk;
+
+static bool is_of(const review_walk *walk, const review_entry *e) {
+    const world_device *d = &walk->world->devices[walk->typed->device];
+    const lp_id *id = &walk->world->records[walk->typed->record].id;
+    return id_equal(&e->set.id, id) && (d->rolled_back || kept_is_own(d->replica, e->device));
+}
 
 static bool on_review(void *ctx, const review_entry *e) {
     review_walk *walk = ctx;
     change_set set = e->set;
     reg change;
-    if (e->device != walk->device || !id_equal(&set.id, walk->id))
+    if (!is_of(walk, e))
         return true;
     while (!walk->found && change_next(&set, &change)) {
         buf packed = {0};
@@ -81,12 +88,27 @@ static bool on_review(void *ctx, const review_entry *e) {
     return !walk->found;
 }
 
-bool world_in_review(world *w, uint32_t author, const lp_id *id, span packed) {
-    review_walk walk = {.device = author, .id = id, .packed = packed};
+bool world_in_review(world *w, const world_typed *t) {
+    buf packed = {0};
+    change_pack(&packed, t->field, span_text(t->key), span_of(t->value, t->value_size));
+    review_walk walk = {.world = w, .typed = t, .packed = buf_span(&packed)};
     assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
     review_each(&w->pool, on_review, &walk, NULL);
     w->store->ops->rollback(w->store);
+    buf_fini(&packed);
     return walk.found;
+}
+
+static bool count_review(void *ctx, const review_entry *e) {
+    if (e->why == REVIEW_OUTSIDE)
+        world_happened(ctx, EVENT_REVIEWED);
+    return true;
+}
+
+void world_count_reviews(world *w) {
+    assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
+    review_each(&w->pool, count_review, w, NULL);
+    w->store->ops->rollback(w->store);
 }
 
 /* ---- I8 ---- */

@@ -11,7 +11,7 @@
 #include "client/layers.h"
 #include "client/txn.h"
 #include "proto/err.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 /* Plain fields, members of a group, keys of maps: what merges differently. */
 static const char *const lead_fields[] = {"full_name", "company",      "notes",        "street",
@@ -38,6 +38,10 @@ static void remember(world *w, const world_typed *typed) {
             w->typed[i].watched = false;
         }
     w->typed[w->typed_count++] = *typed;
+    if (w->records[typed->record].kind == KIND_LEAD && (typed->field == LEAD_OWNER || typed->field == LEAD_EVENT)) {
+        w->records[typed->record].moved = true;
+        world_happened(w, EVENT_MOVED);
+    }
 }
 
 static const reg *find_typed(const record *rec, const world_typed *t) {
@@ -97,6 +101,11 @@ static void enter_draft(world *w, const draft *dr) {
     }
 }
 
+/* It was erased, or has left the device's scopes. */
+static bool may_be_gone(const world *w, const world_typed *t) {
+    return world_is_erased(w, t->record) || world_may_lose(w, t->device, t->record);
+}
+
 void world_look(world *w, uint32_t who) {
     world_device *d = &w->devices[who];
     if (d->revoked)
@@ -114,14 +123,16 @@ void world_look(world *w, uint32_t who) {
         record rec;
         buf bytes = {0};
         if (!world_load(w, who, &w->records[t->record].id, false, &rec, &bytes)) {
-            world_expect(w, world_is_erased(w, t->record), "device %u: a saved record is gone (I3)", who);
+            world_expect(w, may_be_gone(w, t), "device %u: a saved record is gone (I3)", who);
             t->watched = false;
             buf_fini(&bytes);
             continue;
         }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
-        world_expect(w, order >= 0,
+        /* Of a record that left, only what was refused stays. */
+        bool left = world_may_lose(w, who, t->record) && (rec.count == 0 || (order < 0 && world_in_review(w, t)));
+        world_expect(w, order >= 0 || left,
                      "device %u: what was typed into field %u has left the screen for something older (I3)", who,
                      t->field);
         t->watched = order == 0;
@@ -138,7 +149,7 @@ void world_look_again(world *w, uint32_t who) {
         record rec;
         buf bytes = {0};
         if (!world_load(w, who, &w->records[t->record].id, false, &rec, &bytes)) {
-            world_expect(w, world_is_erased(w, t->record), "device %u: a saved record is gone (I3)", who);
+            world_expect(w, may_be_gone(w, t), "device %u: a saved record is gone (I3)", who);
             t->watched = false;
             buf_fini(&bytes);
             continue;
@@ -274,14 +285,19 @@ void world_set(world *w, uint32_t who, uint32_t record_index, const char *field,
     end(w, t, &dr, who, NULL);
 }
 
-void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value) {
+void world_write(world *w, uint32_t who, uint32_t record_index) {
+    char text[32];
+    world_set(w, who, record_index, lead_fields[prop_below(&w->random, 4)], next_text(w, who, text));
+}
+
+bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value) {
     replica *r = w->devices[who].replica;
     lp_error error = {.message = ""};
     layers l;
     uint32_t changed;
     reg change = {.field = field, .value = value};
     if (replica_begin(r, &error))
-        return;
+        return false;
     lp_err err = layers_open(r, rec->kind, &rec->id, &l, &error);
     stamp at;
     if (!err)
@@ -295,6 +311,22 @@ void world_force(world *w, uint32_t who, const world_record *rec, uint32_t field
     world_expect(w, !err, "force: %s", error.message);
     world_note(w, "device %u saves field %u unchecked", who, field);
     world_device_work(&w->devices[who]);
+    return true;
+}
+
+void world_stray(world *w, uint32_t who, uint32_t record_index) {
+    char text[32];
+    buf value = {0};
+    world_typed t = {.device = who, .record = record_index, .field = LEAD_NOTES, .stray = true};
+    wire_put_text(&value, span_text(next_text(w, who, text)));
+    memcpy(t.value, value.data, value.size);
+    t.value_size = value.size;
+    if (world_force(w, who, &w->records[record_index], LEAD_NOTES, buf_span(&value))) {
+        remember(w, &t);
+        w->records[record_index].moved = true; /* it comes, awaits review and goes */
+        world_happened(w, EVENT_STRAY);
+    }
+    buf_fini(&value);
 }
 
 const char *world_text(world *w, uint32_t who, uint32_t record_index, const char *field, char text_out[256]) {

@@ -282,13 +282,17 @@ void world_server_commit(world *w) {
 
 bool world_operate(world *w, const char *verb, const char *name, const char *value) {
     const control_pair pair = {name, value};
+    return world_operate_with(w, verb, &pair, 1);
+}
+
+bool world_operate_with(world *w, const char *verb, const control_pair *pairs, uint32_t count) {
     uint64_t before = committer_seq(w->committer);
     job *j = job_new(JOB_CONTROL);
     assert_non_null(j);
-    assert_int_equal(control_request(verb, &pair, 1, &j->request, NULL), LP_OK);
+    assert_int_equal(control_request(verb, pairs, count, &j->request, NULL), LP_OK);
     run_operators_job(w, j);
     bool ok = !j->result;
-    world_note(w, "leadpoold %s --%s %s: %s", verb, name, value, ok ? "done" : j->error.message);
+    world_note(w, "leadpoold %s --%s %s: %s", verb, pairs[0].name, pairs[0].value, ok ? "done" : j->error.message);
     job_free(j);
     if (committer_seq(w->committer) > before)
         tell_sessions(w, SESSION_MOVED);
@@ -336,13 +340,13 @@ static bool take_token(span result, uint8_t token_out[INVITE_TOKEN_BYTES]) {
     return false;
 }
 
-void world_invite(world *w, const char *staff, uint8_t token_out[INVITE_TOKEN_BYTES]) {
+void world_invite(world *w, const char *staff, const char *role, uint8_t token_out[INVITE_TOKEN_BYTES]) {
     buf arguments = {0};
     wire_put_map(&arguments, 2);
     wire_put_text(&arguments, SPAN_LITERAL("staff"));
     wire_put_text(&arguments, span_text(staff));
     wire_put_text(&arguments, SPAN_LITERAL("role"));
-    wire_put_text(&arguments, SPAN_LITERAL("manager"));
+    wire_put_text(&arguments, span_text(role));
     message control = {.number = MSG_CONTROL, .verb = SPAN_LITERAL("invite"), .arguments = buf_span(&arguments)};
     job *j = job_new(JOB_INVITE);
     assert_non_null(j);

@@ -1,0 +1,298 @@
+/* test_scopes.c - reps hold their own leads and what was granted, whatever moves meanwhile (F81 to F83). world_check compares every device with
+ * the pool restricted to its scopes, and looks for everything else on its disk. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "client/txn.h"
+#include "server/review.h"
+#include "tests/sim/world_scopes.h"
+
+#define ANN 0 /* a rep */
+#define BOB 1 /* a rep */
+#define MONA 2
+#define GRANT_IFA 0
+#define GRANT_POOL 2
+
+static world *make(void) {
+    world_options options = {.engine = &store_memory_ops, .devices = 3, .reps = 3, .seed = 5, .name = "scopes"};
+    world *w = world_new(&options);
+    w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 20, .commit_max_ms = 5};
+    return w;
+}
+
+static void close(world *w) {
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
+/* One device, until it is done. */
+static void sync(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    uint32_t before = d->done_count;
+    world_device_start(d, false);
+    while (d->done_count == before)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_expect(w, d->done == LP_OK, "device %u: %s", who, client_reason(d->session));
+}
+
+static void expect_text(world *w, uint32_t who, uint32_t index, const char *field, const char *text) {
+    char found[256];
+    assert_string_equal(world_text(w, who, index, field, found), text);
+}
+
+static uint32_t make_touch(world *w, uint32_t who, uint32_t lead, const char *text) {
+    lp_txn *t;
+    char id[LP_ID_TEXT_BYTES];
+    world_record *made = &w->records[w->record_count];
+    *made = (world_record){.kind = KIND_TOUCH, .follows = (int32_t)lead};
+    lp_id_format(&w->records[lead].id, id);
+    assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_create(t, "touch", NULL, &made->id, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &made->id, "lead", id, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &made->id, "text", text, NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+    world_device_work(&w->devices[who]);
+    return w->record_count++;
+}
+
+static bool count_entry(void *ctx, const review_entry *e) {
+    uint32_t *counts = ctx;
+    counts[e->why]++;
+    return true;
+}
+
+static uint32_t in_review(world *w, review_reason why) {
+    uint32_t counts[8] = {0};
+    assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
+    assert_int_equal(review_each(&w->pool, count_entry, counts, NULL), LP_OK);
+    w->store->ops->rollback(w->store);
+    return counts[why];
+}
+
+static void erase(world *w, uint32_t lead) {
+    world_erase(w, lead);
+    assert_true(w->records[lead].erased);
+}
+
+/* ---- leads that move ---- */
+
+static void an_unsent_edit_of_a_lead_that_moved_away_arrives_and_leaves_no_trace(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "v900 by 0");
+    world_settle(w, false);
+    world_set(w, ANN, lead, "company", "v901 by 0");
+    world_set(w, MONA, lead, "owner", "person 1");
+    sync(w, MONA);
+    sync(w, ANN);
+    world_settle(w, false);
+    assert_false(world_holds(w, ANN, lead));
+    expect_text(w, BOB, lead, "company", "v901 by 0");
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    close(w);
+}
+
+static void a_lead_that_comes_back_is_whole(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    uint32_t touch = make_touch(w, ANN, lead, "called");
+    world_settle(w, false);
+    for (int i = 0; i < 2; i++) {
+        world_set(w, MONA, lead, "owner", "person 1");
+        world_settle(w, false);
+        assert_false(world_holds(w, ANN, lead) || world_holds(w, ANN, touch));
+        world_set(w, BOB, lead, "company", i ? "Acme" : "Bolt");
+        world_set(w, BOB, lead, "owner", "person 0");
+        world_settle(w, false);
+        assert_false(world_holds(w, BOB, lead) || world_holds(w, BOB, touch));
+        expect_text(w, ANN, touch, "text", "called");
+        expect_text(w, ANN, lead, "company", i ? "Acme" : "Bolt");
+    }
+    close(w);
+}
+
+static void a_lead_made_for_somebody_else_leaves_its_maker(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_set(w, ANN, lead, "owner", "person 1");
+    world_settle(w, false);
+    assert_false(world_holds(w, ANN, lead));
+    assert_true(world_holds(w, BOB, lead));
+    close(w);
+}
+
+/* The copy pushes the lead, the phone gives it away and has to read from the beginning under a number of its own. */
+static void who_reads_from_the_beginning_lets_go_of_what_it_made_and_gave_away(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    vfs_image *phone = world_device_copy(w, ANN);
+    assert_true(world_device_clone(w, ANN, phone));
+    vfs_image_free(phone);
+    uint32_t copy = w->options.devices - 1;
+    sync(w, copy);
+    world_set(w, ANN, lead, "owner", "person 1");
+    world_settle(w, false);
+    assert_false(world_holds(w, ANN, lead));
+    close(w);
+}
+
+/* ---- what may be written ---- */
+
+/* Written anew before it was sent, a lead stands behind what follows it in the outbox. */
+static void a_note_that_comes_before_its_lead_is_no_matter_for_the_office(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li We");
+    uint32_t touch = make_touch(w, ANN, lead, "called");
+    world_set(w, ANN, lead, "full_name", "Li Wei");
+    world_settle(w, false);
+    expect_text(w, ANN, touch, "text", "called");
+    expect_text(w, MONA, touch, "text", "called");
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    close(w);
+}
+
+static void an_edit_outside_the_scopes_goes_to_review_and_leaves_no_trace(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    world_stray(w, BOB, lead);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+    expect_text(w, ANN, lead, "notes", "");
+    assert_int_equal(world_device_count(&w->devices[BOB], "SELECT count(*) FROM record WHERE kind = 1"), 0);
+    close(w);
+}
+
+static void a_note_to_a_lead_outside_the_scopes_goes_to_review(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    make_touch(w, BOB, lead, "not mine");
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+    assert_int_equal(world_device_count(&w->devices[MONA], "SELECT count(*) FROM record WHERE kind = 2"), 0);
+    close(w);
+}
+
+/* Of a lead that left, what was refused stays for the rep to mend. Written to again it has to go again. */
+static void what_is_applied_late_to_a_lead_that_left_leaves_again(void **state) {
+    char text[301];
+    buf value = {0};
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    memset(text, 'x', sizeof text);
+    wire_put_text(&value, span_of(text, sizeof text));
+    assert_true(world_force(w, ANN, &w->records[lead], LEAD_JOB_TITLE, buf_span(&value)));
+    world_set(w, ANN, lead, "owner", "person 1");
+    world_settle(w, false);
+    world_set(w, ANN, lead, "company", "v900 by 0");
+    world_settle(w, false);
+    expect_text(w, BOB, lead, "company", "v900 by 0");
+    expect_text(w, ANN, lead, "company", "");
+    buf_fini(&value);
+    close(w);
+}
+
+/* ---- grants ---- */
+
+static void who_is_granted_the_pool_keeps_what_was_made(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    uint32_t other = world_make_lead(w, BOB, "Wang Fang");
+    world_settle(w, false);
+    world_grant(w, ANN, GRANT_POOL, true);
+    world_settle(w, false);
+    expect_text(w, ANN, lead, "full_name", "Li Wei");
+    expect_text(w, ANN, other, "full_name", "Wang Fang");
+    world_check(w);
+    world_grant(w, ANN, GRANT_POOL, false);
+    world_settle(w, false);
+    expect_text(w, ANN, lead, "full_name", "Li Wei");
+    assert_false(world_holds(w, ANN, other));
+    close(w);
+}
+
+static void a_grant_taken_and_given_again_while_away_is_read_anew(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_set(w, ANN, lead, "event", "ifa");
+    world_grant(w, BOB, GRANT_IFA, true);
+    world_settle(w, false);
+    assert_true(world_holds(w, BOB, lead));
+    world_grant(w, BOB, GRANT_IFA, false);
+    world_set(w, ANN, lead, "company", "Acme");
+    sync(w, ANN);
+    world_grant(w, BOB, GRANT_IFA, true);
+    world_settle(w, false);
+    expect_text(w, BOB, lead, "company", "Acme");
+    close(w);
+}
+
+/* ---- the office ---- */
+
+static void an_erased_lead_and_its_notes_leave_a_reps_scope(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    uint32_t touch = make_touch(w, ANN, lead, "called");
+    world_settle(w, false);
+    erase(w, lead);
+    world_settle(w, false);
+    assert_false(world_holds(w, ANN, lead) || world_holds(w, ANN, touch));
+    close(w);
+}
+
+static void a_purged_lead_and_its_notes_leave_a_reps_scope(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    uint32_t touch = make_touch(w, ANN, lead, "called");
+    world_settle(w, false);
+    lp_txn *t;
+    assert_int_equal(txn_new(w->devices[ANN].replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &w->records[lead].id, "deleted", "true", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+    world_settle(w, false);
+    w->now_ms += 100 * DAY_MS;
+    w->typed_count = 0; /* this ledger knows nothing of purging */
+    assert_true(world_operate(w, "purge", "days", "90"));
+    world_settle(w, false);
+    assert_false(world_holds(w, ANN, lead) || world_holds(w, ANN, touch) || world_holds(w, MONA, touch));
+    w->record_count = 0;
+    close(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unsent_edit_of_a_lead_that_moved_away_arrives_and_leaves_no_trace),
+        cmocka_unit_test(a_lead_that_comes_back_is_whole),
+        cmocka_unit_test(a_lead_made_for_somebody_else_leaves_its_maker),
+        cmocka_unit_test(who_reads_from_the_beginning_lets_go_of_what_it_made_and_gave_away),
+        cmocka_unit_test(a_note_that_comes_before_its_lead_is_no_matter_for_the_office),
+        cmocka_unit_test(an_edit_outside_the_scopes_goes_to_review_and_leaves_no_trace),
+        cmocka_unit_test(a_note_to_a_lead_outside_the_scopes_goes_to_review),
+        cmocka_unit_test(what_is_applied_late_to_a_lead_that_left_leaves_again),
+        cmocka_unit_test(who_is_granted_the_pool_keeps_what_was_made),
+        cmocka_unit_test(a_grant_taken_and_given_again_while_away_is_read_anew),
+        cmocka_unit_test(an_erased_lead_and_its_notes_leave_a_reps_scope),
+        cmocka_unit_test(a_purged_lead_and_its_notes_leave_a_reps_scope),
+    };
+    return cmocka_run_group_tests_name("scopes", tests, NULL, NULL);
+}
