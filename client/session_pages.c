@@ -78,6 +78,14 @@ static lp_err look_at_epoch(client_session *s, span pages, bool *applied_out, bo
     return err;
 }
 
+/* While something is unsettled, be it another process's, the server may hold what this end does not know to be there yet: a batch on its
+ * way, or one that was given up. */
+static bool all_is_settled(replica *r) {
+    uint64_t frozen = 1;
+    bool waiting = true;
+    return !outbox_next_batch(r, 0, &frozen, NULL) && frozen == 0 && !outbox_unfrozen(r, &waiting, NULL) && !waiting;
+}
+
 void session_on_synced(client_session *s, client_actions *actions, request done, const message *m) {
     lp_error error = {.code = LP_OK};
     outbox_outcome pushed = {0};
@@ -124,9 +132,7 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
         s->pulled = !more && requests_in_flight(s, REQUEST_PUSH) == 0;
     s->moves += m->scopes.size != 0;
     s->pulled &= done.moves == s->moves; /* what was granted meanwhile has to be read */
-    /* While a push is unanswered, be it another process's, the server may hold what this end does not know to be there yet. */
-    uint64_t frozen = 1;
-    if (pulled.compared && !outbox_next_batch(s->replica, 0, &frozen, &error) && frozen == 0)
+    if (pulled.compared && all_is_settled(s->replica))
         s->diverged = s->result.diverged = pulled.diverged;
     pulled.records += (uint32_t)evicted * 2; /* no one of them is named: it is not there any more */
     if (pulled.changes || evicted)

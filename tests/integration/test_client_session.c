@@ -389,10 +389,33 @@ static void the_answer_to_what_has_arrived_is_asked_for_by_hash(void **state) {
 
 /* ---- digests ---- */
 
+/* A page whose digest differs from what this device has. `erased`: the record it says is erased, or NULL. */
+static void answer_with_a_digest(rig *r, uint32_t id, uint64_t batch, const lp_id *erased, const char *of) {
+    buf pages = {0}, ids = {0};
+    wire_put_array(&ids, erased != NULL);
+    if (erased)
+        wire_put_bytes(&ids, id_span(erased));
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"),
+                         .epoch = SPAN_LITERAL("\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+                         .seq = 7},
+              .erased = buf_span(&ids),
+              .digest = span_text(of)};
+    wire_put_array(&pages, 1);
+    page_put(&pages, &p);
+    message m = {.number = MSG_SYNCED, .batch = batch, .seq = 7, .pages = buf_span(&pages), .now_ms = r->now_ms};
+    rig_answer(r, id, &m);
+    buf_fini(&pages);
+    buf_fini(&ids);
+}
+
+static bool is_told_to_differ(rig *r) {
+    lp_sync_result result = {0};
+    client_result(r->session, &result);
+    return result.diverged;
+}
+
 static void an_answer_from_before_a_settled_push_says_nothing_of_the_digest(void **state) {
     rig r;
-    buf pages = {0};
-    lp_sync_result result = {0};
     (void)state;
     rig_open(&r, true);
     rig_make_lead(&r, "Li Wei");
@@ -404,18 +427,29 @@ static void an_answer_from_before_a_settled_push_says_nothing_of_the_digest(void
     rig_work(&r);
     message second = {.number = MSG_SYNCED, .batch = 2, .seq = 8, .now_ms = r.now_ms};
     rig_answer(&r, rig_last(&r)->id, &second);
-    page p = {.cursor = {.scope = SPAN_LITERAL("pool"),
-                         .epoch = SPAN_LITERAL("\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-                         .seq = 7},
-              .digest = SPAN_LITERAL("of the first one")};
-    wire_put_array(&pages, 1);
-    page_put(&pages, &p);
-    message late = {.number = MSG_SYNCED, .batch = 1, .seq = 7, .pages = buf_span(&pages), .now_ms = r.now_ms};
-    rig_answer(&r, first, &late);
+    answer_with_a_digest(&r, first, 1, NULL, "of the first one");
     assert_int_equal(rig_unsent(&r), 0);
-    client_result(r.session, &result);
-    assert_false(result.diverged);
-    buf_fini(&pages);
+    assert_false(is_told_to_differ(&r));
+    rig_close(&r);
+}
+
+/* An erasure has a batch given up that the server may have applied, and may have counted in its digest. */
+static void a_digest_says_nothing_while_something_given_up_is_unsent(void **state) {
+    rig r;
+    lp_id erased;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, 0);
+    uint32_t first = r.sent[1].id;
+    erased = rig_make_lead(&r, "Zoe");
+    rig_make_lead(&r, "Ada");
+    rig_work(&r);
+    answer_with_a_digest(&r, first, 1, &erased, "of first and Ada");
+    assert_int_equal(rig_unsent(&r), 1);
+    assert_false(is_told_to_differ(&r));
     rig_close(&r);
 }
 
@@ -540,6 +574,7 @@ int main(void) {
         cmocka_unit_test(a_single_entry_is_not_given_up_for_its_size),
         cmocka_unit_test(the_answer_to_what_has_arrived_is_asked_for_by_hash),
         cmocka_unit_test(an_answer_from_before_a_settled_push_says_nothing_of_the_digest),
+        cmocka_unit_test(a_digest_says_nothing_while_something_given_up_is_unsent),
         cmocka_unit_test(a_clock_correction_restamps_and_greets_again),
         cmocka_unit_test(half_the_round_trip_belongs_to_the_servers_time),
         cmocka_unit_test(what_the_server_holds_keeps_its_stamps),
