@@ -32,6 +32,15 @@ static bool add_follower(void *ctx, const store_row *row) {
     return !w->err && !w->set->failed;
 }
 
+/* What awaits review has no row, and says what it follows all the same. */
+static bool add_awaiting(void *ctx, const review_entry *e) {
+    follow_walk *w = ctx;
+    lp_id followed;
+    if (!ids_hold(w->set, &e->set.id) && erase_names_followed(&e->set, &followed) && ids_hold(w->set, &followed))
+        w->grew |= ids_add(w->set, &e->set.id);
+    return !w->set->failed;
+}
+
 /* A conflict may be about a touch of the lead: walks until nothing more is found. */
 static lp_err add_followers(pool *p, id_set *set, lp_error *error) {
     follow_walk w = {.set = set, .grew = true, .error = error};
@@ -41,6 +50,8 @@ static lp_err add_followers(pool *p, id_set *set, lp_error *error) {
         w.grew = false;
         err = p->store->ops->rows(p->store, false, add_follower, &w, error);
         err = err ? err : w.err;
+        if (!err)
+            err = review_each(p, add_awaiting, &w, error);
     }
     if (!err && set->failed)
         err = err_plain(error, LP_NOMEM);

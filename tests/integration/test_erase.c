@@ -8,6 +8,7 @@
 #include "proto/schema.h"
 #include "server/erase.h"
 #include "server/ledger.h"
+#include "server/review.h"
 #include "tests/sim/hand.h"
 
 static const lp_id gone = {{0xee}};
@@ -51,8 +52,8 @@ static uint32_t kind_of(hand *h, const lp_id *id) {
     return err ? 0 : row.kind;
 }
 
-/* Pushes a touch that says it belongs to the erased lead. */
-static void push_touch_of_erased(hand *h, uint64_t batch) {
+/* Pushes a touch that says it belongs to the lead `gone`. */
+static void push_touch(hand *h, uint64_t batch) {
     buf value = {0};
     wire_put_bytes(&value, id_span(&gone));
     h->kind = KIND_TOUCH;
@@ -62,7 +63,26 @@ static void push_touch_of_erased(hand *h, uint64_t batch) {
     hand_push(h, batch);
     buf_fini(&value);
     hand_expect(h, MSG_SYNCED);
+}
+
+static void push_touch_of_erased(hand *h, uint64_t batch) {
+    push_touch(h, batch);
     assert_int_equal(h->verdict_count, 0); /* acknowledged */
+}
+
+static bool count_one(void *ctx, const review_entry *e) {
+    (void)e;
+    ++*(uint32_t *)ctx;
+    return true;
+}
+
+static uint32_t awaiting(hand *h) {
+    uint32_t count = 0;
+    store *s = h->world->store;
+    assert_int_equal(s->ops->begin(s, NULL), LP_OK);
+    assert_int_equal(review_each(&h->world->pool, count_one, &count, NULL), LP_OK);
+    s->ops->rollback(s);
+    return count;
 }
 
 static void late_changes_are_acknowledged_and_dropped(void **state) {
@@ -101,11 +121,38 @@ static void nothing_that_stands_is_erased_by_pointing_it_there(void **state) {
     hand_close(&h);
 }
 
+/* It has no row yet that would say so. */
+static void what_awaits_review_is_erased_with_the_lead_it_follows(void **state) {
+    hand h;
+    char number[16], id[LP_ID_TEXT_BYTES];
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    lp_id touch = h.record;
+    h.record = gone;
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    snprintf(number, sizeof number, "%u", h.device);
+    assert_true(world_operate(h.world, "revoke", "device", number));
+    h.record = touch;
+    push_touch(&h, 2);
+    hand_expect_verdict(&h, 0, -1, VERDICT_RECEIVED);
+    hand_push_text(&h, 3, TOUCH_TEXT, "called again"); /* names nobody */
+    hand_expect(&h, MSG_SYNCED);
+    assert_int_equal(awaiting(&h), 2);
+    lp_id_format(&gone, id);
+    assert_true(world_operate(h.world, "erase", "lead", id));
+    assert_int_equal(awaiting(&h), 0);
+    assert_int_equal(kind_of(&h, &touch), KIND_ERASED);
+    hand_close(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(late_changes_are_acknowledged_and_dropped),
         cmocka_unit_test(what_is_new_and_follows_it_is_erased_along),
         cmocka_unit_test(nothing_that_stands_is_erased_by_pointing_it_there),
+        cmocka_unit_test(what_awaits_review_is_erased_with_the_lead_it_follows),
     };
     return cmocka_run_group_tests_name("integration_erase", tests, NULL, NULL);
 }
