@@ -308,6 +308,8 @@ static lp_err run(pool *p, job *j, lp_error *error) {
         return run_join(p, j, error);
     case JOB_REOFFER:
         return run_reoffer(p, j, error);
+    case JOB_BACKUP_BEGIN:
+        return backups_begin(p, p->store->ops->last_seq(p->store), error);
     case JOB_BACKUP:
         return backups_note(p, j->seq, error);
     case JOB_EPOCH:

@@ -130,9 +130,9 @@ static void ignore(void *ctx, job *j) {
     (void)j;
 }
 
-/* From now on devices need not keep what is in it for longer than the backups are kept (backups.h). */
-static lp_err note_backup(control *c, uint64_t seq, lp_error *error) {
-    job *j = job_new(JOB_BACKUP);
+/* Notes a backup (backups.h); `seq` is for those that were made. */
+static lp_err note_backup(control *c, job_kind kind, uint64_t seq, lp_error *error) {
+    job *j = job_new(kind);
     if (!j)
         return err_plain(error, LP_NOMEM);
     j->seq = seq;
@@ -154,13 +154,15 @@ static lp_err do_backup(request *r, buf *out, lp_error *error) {
         return err_set(error, LP_INVALID, "backup needs a file to write to; give --to FILE");
     store *s = r->control->pool->store;
     uint64_t seq = 0;
-    lp_err err = s->ops->backup(s, path, r->progress, r->ctx, error);
+    lp_err err = note_backup(r->control, JOB_BACKUP_BEGIN, 0, error);
+    if (err == LP_OK)
+        err = s->ops->backup(s, path, r->progress, r->ctx, error);
     if (err == LP_OK)
         err = verify_copy(r, path, &seq, error);
     if (err == LP_CORRUPT)
         file_remove(path);
     if (err == LP_OK)
-        err = note_backup(r->control, seq, error);
+        err = note_backup(r->control, JOB_BACKUP, seq, error);
     if (err != LP_OK)
         return err;
     wire_put_map(out, 2);

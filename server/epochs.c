@@ -6,6 +6,7 @@
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/auth.h"
+#include "server/backups.h"
 #include "server/seen.h"
 
 static const span document_key = {(const uint8_t *)"epochs", 6};
@@ -170,6 +171,9 @@ lp_err epochs_answer_cursor(pool *p, const uint8_t named[EPOCH_BYTES], bool *dra
         return err_set(error, LP_BUSY, "the pool was found set back twice within a short time; trying again later");
     /* Nobody knows where the two histories part: all that devices still have is to be offered again. */
     err = epochs_redraw(p, 0, EPOCH_NUMBERS_SKIPPED, error);
+    /* Nor which backups were made there, any of which may be restored. */
+    if (!err)
+        err = backups_begin(p, 0, error);
     if (!err)
         err = epochs_load(p, &e, error);
     e.drawn_ms = now_ms;

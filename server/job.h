@@ -14,7 +14,8 @@ typedef enum job_kind {
     JOB_REJOIN,  /**< a replica that is a copy, or was forgotten, becomes another device */
     JOB_REOFFER, /**< changes that a device had acknowledged in another epoch */
     JOB_EPOCH,   /**< a cursor of epoch `epoch` is of a history this pool does not have: draw another; no answer */
-    JOB_BACKUP,  /**< a backup was made that holds everything up to `seq`: it is noted */
+    JOB_BACKUP_BEGIN, /**< a backup is going to be made: it is to hold a note of itself */
+    JOB_BACKUP,       /**< a backup was made that holds everything up to `seq`: it is noted */
     JOB_INVITE, /**< an invitation is made: arguments {"staff", "role"}, result {"token": bin16, "expires_at": ms, "staff", "role"} */
     JOB_SEEN,    /**< the device was here and has read up to `read_seq`; without request or answer */
     JOB_CONTROL, /**< a verb of operations.h: `request` is a CONTROL message, `answer` a CONTROLLED */

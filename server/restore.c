@@ -24,6 +24,7 @@ typedef struct restoring {
     bool had_pool;
     bool knows_epochs; /* those of the pool that is replaced */
     epochs epochs;
+    buf backups; /* that pool's list: those may be restored too */
     lp_id pool;
 } restoring;
 
@@ -71,6 +72,8 @@ static void look_at_old(restoring *r) {
         return;
     if (reader->ops->snapshot(reader, NULL) == LP_OK)
         r->knows_epochs = !take_pool_id(reader, &r->pool) && !epochs_read(reader, &r->epochs, NULL);
+    if (r->knows_epochs)
+        backups_copy(reader, &r->backups);
     reader->ops->reader_close(reader);
 }
 
@@ -100,15 +103,22 @@ static lp_err check_copy(restoring *r, store *s, const pool *p, store_progress_f
     return LP_OK;
 }
 
-static lp_err begin_epoch(const restoring *r, pool *p, lp_error *error) {
+/* What the pool that is replaced knew and the backup does not. */
+static lp_err adopt(const restoring *r, pool *p, uint64_t seq, lp_error *error) {
     epochs e;
+    lp_err err = epochs_load(p, &e, error);
+    if (err || !r->knows_epochs)
+        return err;
+    epochs_adopt(&e, &r->epochs, seq);
+    uint64_t fork = epochs_fork_of(&e, span_of(r->epochs.epoch, EPOCH_BYTES));
+    err = epochs_save(p, &e, error);
+    return err ? err : backups_adopt(p, buf_span(&r->backups), fork < seq ? fork : seq, error);
+}
+
+static lp_err begin_epoch(const restoring *r, pool *p, lp_error *error) {
     store *s = p->store;
     uint64_t seq = s->ops->last_seq(s);
-    lp_err err = epochs_load(p, &e, error);
-    if (!err && r->knows_epochs) {
-        epochs_adopt(&e, &r->epochs, seq);
-        err = epochs_save(p, &e, error);
-    }
+    lp_err err = adopt(r, p, seq, error);
     if (!err)
         err = epochs_redraw(p, seq, EPOCH_NUMBERS_SKIPPED, error);
     if (!err)
@@ -211,6 +221,7 @@ lp_err restore_pool(const char *directory, const char *file, const lp_env *env, 
     if (err)
         return err;
     err = restore(&r, directory, file, progress, ctx, restored_out, error);
+    buf_fini(&r.backups);
     file_unlock(lock);
     return err;
 }

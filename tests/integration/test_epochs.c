@@ -207,6 +207,61 @@ static void values_of_others_that_a_replica_still_had_go_to_review(void **state)
     hand_close(&h);
 }
 
+/* ---- what devices may forget (backups.h) ---- */
+
+static uint64_t push_next(hand *h, uint64_t batch) {
+    hand_push_text(h, batch, LEAD_COMPANY, "Acme");
+    hand_expect(h, MSG_SYNCED);
+    return h->answer.seq;
+}
+
+static uint64_t kept_seq(hand *h, uint64_t batch) {
+    hand_connect(h);
+    hand_greet(h, batch);
+    return h->answer.kept_seq;
+}
+
+/* Nothing was lost by it, so nobody notices; it may be set back to the same copy again. */
+static void a_pool_set_back_to_a_copy_knows_of_that_copy(void **state) {
+    hand h;
+    (void)state;
+    hand_open_on(&h, 1, &store_sqlite_ops);
+    hand_greet(&h, 0);
+    uint64_t copied = push_next(&h, 1);
+    world_server_backup(h.world, "copy.db");
+    world_server_set_back(h.world, "copy.db");
+    hand_connect(&h);
+    hand_greet(&h, 1);
+    assert_int_equal(h.answer.kept_seq, 0); /* what nobody says was checked lets nobody forget */
+    assert_true(push_next(&h, 2) > copied);
+    world_server_backup(h.world, "later.db");
+    assert_int_equal(kept_seq(&h, 2), copied);
+    hand_close(&h);
+}
+
+static void backups_of_the_pool_that_is_replaced_still_count(void **state) {
+    hand h;
+    (void)state;
+    hand_open_on(&h, 1, &store_sqlite_ops);
+    hand_greet(&h, 0);
+    uint64_t shared = push_next(&h, 1);
+    world_server_backup(h.world, "old.db");
+    h.world->now_ms += BACKUP_RETENTION_MS - DAY_MS;
+    hand_connect(&h);
+    hand_greet(&h, 1);
+    push_next(&h, 2);
+    world_server_backup(h.world, "one.db");
+    world_server_restore(h.world, "old.db");
+    hand_connect(&h);
+    hand_greet(&h, 2);
+    push_next(&h, 3);
+    world_server_backup(h.world, "other.db"); /* of another branch than one.db */
+    h.world->now_ms += 2 * DAY_MS;
+    world_server_restore(h.world, "one.db");
+    assert_int_equal(kept_seq(&h, 3), shared);
+    hand_close(&h);
+}
+
 /* ---- cursors of a history that is gone ---- */
 
 static void read_all(hand *h) {
@@ -258,6 +313,8 @@ static void a_pool_set_back_behind_its_back_is_noticed_by_the_first_cursor(void 
     assert_int_equal(wire_array(&forks), 2);
     assert_true(span_equal(wire_bytes(&forks), span_of(before, EPOCH_BYTES)));
     assert_int_equal(wire_u64(&forks), 0); /* nobody knows where they part */
+    world_server_backup(h.world, "later.db");
+    assert_int_equal(kept_seq(&h, 2), 0); /* nor which backups were made there */
     h.record = first;
     hand_close(&h);
 }
@@ -396,6 +453,8 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_read_or_is_anothers_is_passed_over),
         cmocka_unit_test(a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered_again),
         cmocka_unit_test(values_of_others_that_a_replica_still_had_go_to_review),
+        cmocka_unit_test(a_pool_set_back_to_a_copy_knows_of_that_copy),
+        cmocka_unit_test(backups_of_the_pool_that_is_replaced_still_count),
         cmocka_unit_test(a_pool_set_back_behind_its_back_is_noticed_by_the_first_cursor),
         cmocka_unit_test(forged_cursors_bring_about_one_epoch_in_ten_minutes),
         cmocka_unit_test(a_copy_goes_on_as_another_device_with_the_stamps_it_had),

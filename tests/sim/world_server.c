@@ -117,18 +117,23 @@ static void backup_path(const world *w, const char *name, char path_out[400]) {
     snprintf(path_out, 400, "/ram/%u/backups/%s", w->options.ram, name);
 }
 
+static void note_backup(world *w, job_kind kind) {
+    job *j = job_new(kind);
+    assert_non_null(j);
+    j->seq = committer_seq(w->committer);
+    run_operators_job(w, j);
+    world_expect(w, !j->result, "noting the backup: %s", j->error.message);
+    job_free(j);
+}
+
 void world_server_backup(world *w, const char *name) {
     char path[400];
     lp_error error = {.message = ""};
     backup_path(w, name, path);
+    note_backup(w, JOB_BACKUP_BEGIN);
     world_expect(w, !w->store->ops->backup(w->store, path, NULL, NULL, &error), "backup: %s", error.message);
-    job *j = job_new(JOB_BACKUP);
-    assert_non_null(j);
-    j->seq = committer_seq(w->committer);
-    world_note(w, "backup at %llu", (unsigned long long)j->seq);
-    run_operators_job(w, j);
-    world_expect(w, !j->result, "noting the backup: %s", j->error.message);
-    job_free(j);
+    note_backup(w, JOB_BACKUP);
+    world_note(w, "backup at %llu", (unsigned long long)committer_seq(w->committer));
 }
 
 void world_server_restore(world *w, const char *name) {
