@@ -314,7 +314,11 @@ lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_er
 }
 
 lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error) {
-    return batch_beside(r, STATEMENT_BATCH_BEFORE, number, before_out, error);
+    lp_err err = batch_beside(r, STATEMENT_BATCH_BEFORE, number, before_out, error);
+    uint64_t settled = outbox_last_settled(r);
+    if (settled < number && settled > *before_out)
+        *before_out = settled;
+    return err;
 }
 
 uint64_t outbox_given_up(replica *r, uint64_t number, uint64_t before) {

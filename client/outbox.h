@@ -42,7 +42,8 @@ lp_err outbox_freeze(replica *r, size_t bytes_max, uint64_t *number_out, lp_erro
 lp_err outbox_first_size(replica *r, size_t *bytes_out, uint32_t *entries_out, lp_error *error);
 /** The first frozen batch with a number above `after`; 0 if there is none. Outside a transaction too. */
 lp_err outbox_next_batch(replica *r, uint64_t after, uint64_t *number_out, lp_error *error);
-/** The frozen batch before `number`, which the server has to apply first; 0 if there is none. Outside a transaction too. */
+/** The batch before `number` that the server has to hold, acknowledged or not: one that was set back does not, and must not hide that by taking
+ *  this one. 0 if there is none. Outside a transaction too. */
 lp_err outbox_batch_before(replica *r, uint64_t number, uint64_t *before_out, lp_error *error);
 /** How many numbers right before `number` this replica gave up: they are neither frozen, nor settled, nor gone with an erased record.
  *  `before` as outbox_batch_before has it. Outside a transaction too. */

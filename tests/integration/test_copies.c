@@ -98,6 +98,34 @@ static void an_offer_cut_short_goes_on_where_it_was(void **state) {
     world_free(w);
 }
 
+/* It has read nothing that would tell by a cursor. Its next batch must not fill the gap: what was acknowledged would never be missed. */
+static void a_batch_that_follows_what_a_set_back_server_lacks_does_not_hide_it(void **state) {
+    (void)state;
+    world *w = make(1);
+    w->faults = (world_faults){.delay_min_ms = 50, .delay_max_ms = 50};
+    world_server_backup(w, "copy.db");
+    uint32_t lost = world_make_lead(w, 0, "Li Wei");
+    world_device_start(&w->devices[0], false);
+    while (world_device_count(&w->devices[0], "SELECT count(*) FROM outbox"))
+        assert_true(world_step(w, w->now_ms + 60000));
+    assert_int_equal(world_device_cursor(&w->devices[0], "pool"), 0);
+    world_cut(w, (uint32_t)w->devices[0].link);
+    world_device_stop(&w->devices[0]);
+    world_server_set_back(w, "copy.db");
+    uint32_t next = world_make_lead(w, 0, "Zhang Min");
+    world_device_start(&w->devices[0], false);
+    while (!w->jobs || w->jobs->kind != JOB_PUSH)
+        assert_true(world_step(w, w->now_ms + 60000));
+    while (w->jobs)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_cut(w, (uint32_t)w->devices[0].link); /* before any answer */
+    world_settle(w, false);
+    expect_text(w, 0, lost, "full_name", "Li Wei");
+    expect_text(w, 0, next, "full_name", "Zhang Min");
+    world_check(w);
+    world_free(w);
+}
+
 static void two_copies_go_on_as_two_devices_and_neither_loses_anything(void **state) {
     (void)state;
     world *w = make(1);
@@ -221,6 +249,7 @@ int main(void) {
         cmocka_unit_test(what_every_backup_has_is_kept_no_longer),
         cmocka_unit_test(what_was_forgotten_too_early_is_offered_from_what_stands),
         cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
+        cmocka_unit_test(a_batch_that_follows_what_a_set_back_server_lacks_does_not_hide_it),
         cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),
         cmocka_unit_test(a_copy_that_only_waits_learns_of_it_when_the_other_writes),
         cmocka_unit_test(a_copy_that_skips_the_number_its_twin_has_used_is_noticed),
