@@ -353,7 +353,7 @@ const turn_info turns[] = {
     {"the phone is set back", 2, TROUBLE_COPIES, roll_back},
     {"the phone is cloned", 2, TROUBLE_COPIES, clone},
     {"the pool is backed up", 2, TROUBLE_COPIES, back_up},
-    {"the pool is restored", 0, TROUBLE_COPIES, restore_pool},
+    {"the pool is restored", 2, TROUBLE_COPIES, restore_pool},
     {"the server is killed", 2, TROUBLE_SERVER, kill_server},
     {"the server loses power", 2, TROUBLE_SERVER, server_power},
     {"the server's disk", 3, TROUBLE_SERVER | TROUBLE_DISKS, server_disk},
