@@ -16,6 +16,13 @@ static clock_sample take_sample(const client_session *s, int64_t server_ms) {
     return (clock_sample){s->hello_ms + half_ms, server_ms, half_ms};
 }
 
+/* Nothing that was asked for counts, and no batch as sent: the server remembers those that arrived. */
+static void start_over(client_session *s) {
+    memset(s->requests, 0, sizeof s->requests);
+    s->sent = 0;
+    s->pulled = false;
+}
+
 /* Gives everything above batch `high` new stamps and new batch numbers, and greets again on the same connection: what was
  * sent there is not applied any more. */
 static void start_anew(client_session *s, client_actions *actions, uint64_t high, const clock_sample *sample,
@@ -35,9 +42,7 @@ static void start_anew(client_session *s, client_actions *actions, uint64_t high
         session_fail(s, actions, err, &error);
         return;
     }
-    memset(s->requests, 0, sizeof s->requests);
-    s->sent = 0;
-    s->pulled = false;
+    start_over(s);
     err = requests_hello(s, actions, &error);
     if (err)
         session_fail(s, actions, err, &error);
@@ -99,7 +104,9 @@ void session_on_welcome(client_session *s, client_actions *actions, const messag
     bool new_epoch = false;
     if (!err)
         err = epoch_welcome(s->replica, m, s->settled, &new_epoch, &error);
-    s->pulled &= !new_epoch;
+    /* What is under way names batches before it that this history may lack. */
+    if (new_epoch)
+        start_over(s);
     s->welcomed = true;
     s->patient = false;
     s->held = m->batch;
