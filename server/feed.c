@@ -150,11 +150,11 @@ static bool add_picked(builder *b, uint32_t count, uint64_t seq) {
     return true;
 }
 
-/* Where a record was. Whoever reads from the beginning never had what was purged; what was erased it may still hold. */
+/* Where a record was. Whoever reads from the beginning and never wrote has nothing of what was purged; what was erased it may still hold. */
 static bool add_mark(builder *b, const store_row *row) {
     if (row->kind == KIND_ERASED)
         return add_id(b, &b->erased, &row->id, row->seq);
-    if (b->since > 0)
+    if (b->since > 0 || b->device->batch > 0)
         return add_id(b, &b->purged, &row->id, row->seq);
     b->reached = row->seq;
     return true;
@@ -204,8 +204,10 @@ static bool may_hold_it(builder *b, const lp_id *id) {
     if (may)
         return true;
     lp_err err = b->members->ops->read(b->members, id, &row, &b->error);
+    if (err == LP_NOT_FOUND)
+        return true; /* purged, and nobody knows any more who made it */
     if (err || !take_row(b, &row)) {
-        b->err = err == LP_NOT_FOUND ? LP_OK : err ? err : b->err;
+        b->err = err ? err : b->err;
         return false;
     }
     for (uint32_t i = 0; i < b->rec.count && !may; i++)
@@ -333,10 +335,14 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
         return err;
     /* Another epoch is another history, another grant another slice of it: read from its beginning. */
     bool same = history == CURSOR_FITS && from->generation == grant->generation;
-    /* Something that was purged since may still be there as it was: the same. A narrow scope remembers who left. */
+    /* Something that was purged since may still be there as it was, be it what the device wrote before its first pull: the same. A narrow scope
+     * remembers who left. */
     uint64_t began = from->seq - from->behind;
-    same &= !(grant->feed == SCOPE_POOL && began > 0 && began < purged_seq);
-    bool start = from->epoch.size ? !same || (from->again && from->seq == 0) : from->again;
+    bool holds_some = began > 0 || (from->seq == 0 && d->batch > 0);
+    bool purged = grant->feed == SCOPE_POOL && holds_some && began < purged_seq;
+    same &= !purged;
+    bool start = from->again && from->seq == 0;
+    start |= from->epoch.size ? !same : purged;
     builder b = {.reader = d->number,
                  .device = d,
                  .returned = d->returned,

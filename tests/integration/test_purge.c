@@ -244,11 +244,58 @@ static void a_device_away_for_100_days_brings_its_leads_and_nothing_back(void **
     world_free(w);
 }
 
+/* Its first batch is in the pool, and its answer never came. What it makes of the answer months later is not there any more. */
+static void push_unheard(world *w, uint32_t who) {
+    uint64_t before = committer_seq(w->committer);
+    world_device_start(&w->devices[who], false);
+    while (committer_seq(w->committer) == before)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_cut(w, (uint32_t)w->devices[who].link);
+    world_device_stop(&w->devices[who]);
+}
+
+static void expect_unheard_stays_gone(bool mark_too) {
+    world *w = open_world(2);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_delete(w, 0, lead);
+    push_unheard(w, 0);
+    sync(w, 1);
+    w->now_ms += DAYS(100);
+    world_purge(w);
+    assert_true(w->records[lead].purged);
+    for (int i = 0; mark_too && i < 2; i++) {
+        sync_later(w, 1);
+        w->now_ms += DAYS(100);
+        world_purge(w);
+    }
+    store_row row;
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    assert_int_equal(w->reader->ops->read(w->reader, &w->records[lead].id, &row, NULL),
+                     mark_too ? LP_NOT_FOUND : LP_OK);
+    w->reader->ops->snapshot_end(w->reader);
+    world_settle(w, false);
+    assert_false(world_holds(w, 0, lead));
+    world_check(w);
+    world_free(w);
+}
+
+static void what_was_pushed_unheard_and_purged_leaves_with_the_mark(void **state) {
+    (void)state;
+    expect_unheard_stays_gone(false);
+}
+
+static void what_was_pushed_unheard_and_purged_leaves_without_the_mark(void **state) {
+    (void)state;
+    expect_unheard_stays_gone(true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_everybody_has_read_goes_after_its_time_and_not_before),
         cmocka_unit_test(a_device_that_is_here_and_has_not_read_past_it_holds_it_back),
         cmocka_unit_test(a_device_away_for_100_days_brings_its_leads_and_nothing_back),
+        cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_with_the_mark),
+        cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_without_the_mark),
     };
     return cmocka_run_group_tests_name("integration_purge", tests, NULL, NULL);
 }

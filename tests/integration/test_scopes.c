@@ -264,18 +264,13 @@ static void a_purged_lead_and_its_notes_leave_a_reps_scope(void **state) {
     uint32_t lead = world_make_lead(w, ANN, "Li Wei");
     uint32_t touch = make_touch(w, ANN, lead, "called");
     world_settle(w, false);
-    lp_txn *t;
-    assert_int_equal(txn_new(w->devices[ANN].replica, NULL, &t, NULL), LP_OK);
-    assert_int_equal(txn_set_text(t, &w->records[lead].id, "deleted", "true", NULL), LP_OK);
-    assert_int_equal(txn_commit(t, NULL), LP_OK);
-    txn_free(t);
+    world_delete(w, ANN, lead);
     world_settle(w, false);
     w->now_ms += 100 * DAY_MS;
-    w->typed_count = 0; /* this ledger knows nothing of purging */
-    assert_true(world_operate(w, "purge", "days", "90"));
+    world_purge(w);
+    assert_true(w->records[lead].purged && w->records[touch].purged);
     world_settle(w, false);
     assert_false(world_holds(w, ANN, lead) || world_holds(w, ANN, touch) || world_holds(w, MONA, touch));
-    w->record_count = 0;
     close(w);
 }
 

@@ -56,7 +56,11 @@ typedef enum world_fault {
     E(REGAINED, "record-regained")                                                                                     \
     E(LEAVING, "left-under-unsent-edits")                                                                              \
     E(STRAY, "edit-outside-scopes")                                                                                    \
-    E(REVIEWED, "review-outside")
+    E(REVIEWED, "review-outside")                                                                                      \
+    E(MONTHS, "months-passed")                                                                                         \
+    E(PURGED, "record-purged")                                                                                         \
+    E(MARK_FORGOTTEN, "purge-mark-forgotten")                                                                          \
+    E(REVIEWED_PURGED, "review-purged")
 
 typedef enum world_event {
 #define E(name, text) EVENT_##name,

@@ -19,7 +19,8 @@ typedef enum trouble {
     TROUBLE_OFFICE = 128,
     TROUBLE_COPIES = 256,
     TROUBLE_SCOPES = 512,
-    TROUBLE_ALL = 1023
+    TROUBLE_PURGE = 1024,
+    TROUBLE_ALL = 2047
 } trouble;
 
 /** A kind of turn: what people do, and each fault. */

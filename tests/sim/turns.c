@@ -367,6 +367,9 @@ const turn_info turns[] = {
     {"a lead goes while somebody writes", 4, TROUBLE_SCOPES, turn_move_under_edits},
     {"a scope is granted or taken", 3, TROUBLE_SCOPES, turn_grant},
     {"somebody writes elsewhere", 2, TROUBLE_SCOPES, turn_stray},
+    {"months pass", 1, TROUBLE_PURGE, turn_months},
+    {"the pool forgets", 2, TROUBLE_PURGE, turn_purge},
+    {"a lead is deleted and forgotten", 2, TROUBLE_PURGE, turn_forget_lead},
     {"a stranger calls", 1, TROUBLE_VERSIONS, stranger},
 };
 const uint32_t turn_count = sizeof turns / sizeof turns[0];

@@ -10,4 +10,12 @@ void turn_move_under_edits(world *w, uint32_t who);
 void turn_grant(world *w, uint32_t who);
 void turn_stray(world *w, uint32_t who);
 
+/* What is forgotten in the course of months (turns_purge.c). */
+void turn_months(world *w, uint32_t who);
+void turn_purge(world *w, uint32_t who);
+void turn_forget_lead(world *w, uint32_t who);
+
+/** A lead on the device; -1 if none of some draws is. */
+int32_t turn_draw_lead(world *w, uint32_t who);
+
 #endif

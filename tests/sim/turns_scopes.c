@@ -2,8 +2,7 @@
 #include "tests/sim/turns.h"
 #include "tests/sim/world_scopes.h"
 
-/* A lead on the device; -1 if none of some draws is. */
-static int32_t draw_lead(world *w, uint32_t who) {
+int32_t turn_draw_lead(world *w, uint32_t who) {
     for (int i = 0; i < 8 && w->record_count; i++) {
         uint32_t drawn = (uint32_t)prop_below(&w->random, w->record_count);
         if (w->records[drawn].kind == KIND_LEAD && world_holds(w, who, drawn))
@@ -26,14 +25,14 @@ static void move(world *w, uint32_t who, uint32_t lead) {
 }
 
 void turn_move_lead(world *w, uint32_t who) {
-    int32_t lead = draw_lead(w, who);
+    int32_t lead = turn_draw_lead(w, who);
     if (lead >= 0)
         move(w, who, (uint32_t)lead);
 }
 
 /* Somebody without a network writes to a lead that is given away meanwhile. */
 void turn_move_under_edits(world *w, uint32_t who) {
-    int32_t lead = draw_lead(w, who);
+    int32_t lead = turn_draw_lead(w, who);
     uint32_t other = (uint32_t)prop_below(&w->random, w->options.devices);
     if (lead < 0 || other == who || !world_holds(w, other, (uint32_t)lead))
         return;

@@ -113,6 +113,7 @@ typedef struct world_typed {
     bool superseded;  /**< its author wrote the register again */
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
     bool may_refuse;  /**< the server is expected to refuse it */
+    bool stored;      /**< it was in the pool's history when that was purged last */
     bool stray;       /**< written to a record that was not on the device */
     bool watched;     /**< I3: still to be seen on the author's device, unless something greater is */
 } world_typed;
@@ -167,6 +168,7 @@ typedef struct world_record {
     lp_id id;
     int32_t follows; /**< a touch: index of its lead; -1: none */
     bool erased;     /**< the office erased it: see world_is_erased */
+    bool purged;     /**< it was deleted long ago, and the pool has forgotten it */
     bool moved;      /**< a lead whose owner or event somebody changed: it may leave devices */
 } world_record;
 
@@ -305,6 +307,10 @@ void world_revoke(world *w, uint32_t who);
 bool world_is_erased(const world *w, uint32_t record);
 /** I8: nothing of what was erased is anywhere. Needs a snapshot. */
 void world_check_erased(world *w);
+/** Forgets what was deleted long ago, as `leadpoold purge` does. */
+void world_purge(world *w);
+/** Nothing of what was purged is back. Needs a snapshot. */
+void world_check_purged(world *w);
 /** Counts what awaits the office's decision. */
 void world_count_reviews(world *w);
 /** A change that somebody typed awaits the office's decision. */
@@ -342,6 +348,7 @@ void world_act(world *w, uint32_t who);
 uint32_t world_make_lead(world *w, uint32_t who, const char *name);
 /** Sets a text field ("company", "answers.size"); NULL clears. */
 void world_set(world *w, uint32_t who, uint32_t record, const char *field, const char *text);
+void world_delete(world *w, uint32_t who, uint32_t record);
 /** Sets some field of a lead to a text nobody has typed before. */
 void world_write(world *w, uint32_t who, uint32_t record);
 /** Writes one value past the library's own checks and the ledger, as a program of another version might. False: the replica was locked. */
@@ -354,6 +361,8 @@ const char *world_text(world *w, uint32_t who, uint32_t record, const char *fiel
 bool world_holds(const world *w, uint32_t who, uint32_t record);
 /** The file of a device is replaced: what it saved from ledger entry `from` on need not come any more, unless it has come already. */
 void world_forgive(world *w, uint32_t who, uint32_t from);
+/** What is in the pool's history now may be purged from it. */
+void world_note_stored(world *w);
 /** I3, for the watched changes of a device. */
 void world_look(world *w, uint32_t who);
 /** A clock correction arrived: what is watched has new stamps. */

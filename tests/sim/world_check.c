@@ -135,6 +135,18 @@ void world_forgive(world *w, uint32_t who, uint32_t from) {
     w->reader->ops->snapshot_end(w->reader);
 }
 
+void world_note_stored(world *w) {
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    for (uint32_t i = 0; i < w->typed_count; i++) {
+        world_typed *t = &w->typed[i];
+        entry_walk walk = {.world = w, .typed = t};
+        assert_int_equal(w->reader->ops->read_history(w->reader, &w->records[t->record].id, on_entry, &walk, NULL),
+                         LP_OK);
+        t->stored |= walk.found > 0;
+    }
+    w->reader->ops->snapshot_end(w->reader);
+}
+
 static bool in_table(const world_device *d, const char *sql, const world_typed *t, const lp_id *id) {
     sqlite3_stmt *s = NULL;
     buf packed = {0};
@@ -199,8 +211,9 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
     bool past = in_past(d, t, id);
     /* What its author replaced before it was sent goes with the record, when that leaves. */
     bool may_leave = world_may_lose(w, t->device, t->record) || t->stray;
+    bool forgotten = t->stored && w->records[t->record].purged;
     world_expect(w,
-                 walk.found || in_refused(d, t, id) ||
+                 walk.found || forgotten || in_refused(d, t, id) ||
                      (t->superseded && (past || is_nil(t) || d->revoked || may_leave)) || is_set_aside(w, d, t, id) ||
                      t->may_be_lost,
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
@@ -243,6 +256,7 @@ void world_check(world *w) {
     world_check_conflicts(w);
     world_check_bases(w);
     world_check_erased(w);
+    world_check_purged(w);
     world_count_reviews(w);
     lp_error error = {.message = ""};
     world_expect(w, !verify_all(&w->pool, w->reader, NULL, NULL, &error), "the store: %s", error.message);

@@ -58,6 +58,62 @@ void world_revoke(world *w, uint32_t who) {
     world_count(w, FAULT_REVOKED);
 }
 
+/* ---- purging ---- */
+
+static bool on_history(void *ctx, const store_history *entry) {
+    (void)entry;
+    *(bool *)ctx = true;
+    return false;
+}
+
+static bool is_purged(world *w, const lp_id *id) {
+    span value;
+    return w->reader->ops->read_document(w->reader, STORE_PURGED, id_span(id), &value, NULL) == LP_OK;
+}
+
+static bool count_mark(void *ctx, const store_row *row) {
+    *(uint32_t *)ctx += row->kind == KIND_PURGED;
+    return true;
+}
+
+/* Marks that stand; newly forgotten records are noted. */
+static uint32_t look_at_marks(world *w) {
+    uint32_t marks = 0;
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    assert_int_equal(w->reader->ops->feed(w->reader, SCOPE_SETUP, 0, count_mark, &marks, NULL), LP_OK);
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        bool purged = is_purged(w, &w->records[i].id);
+        if (purged && !w->records[i].purged)
+            world_happened(w, EVENT_PURGED);
+        w->records[i].purged |= purged;
+    }
+    w->reader->ops->snapshot_end(w->reader);
+    return marks;
+}
+
+void world_purge(world *w) {
+    world_note_stored(w);
+    uint32_t before = look_at_marks(w);
+    if (world_operate(w, "purge", "days", "90") && look_at_marks(w) < before)
+        world_happened(w, EVENT_MARK_FORGOTTEN);
+}
+
+void world_check_purged(world *w) {
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        const lp_id *id = &w->records[i].id;
+        bool told = false;
+        store_row row;
+        if (!is_purged(w, id)) {
+            world_expect(w, !w->records[i].purged || w->restores, "the id of a purged record is forgotten");
+            continue;
+        }
+        assert_int_equal(w->reader->ops->read_history(w->reader, id, on_history, &told, NULL), LP_OK);
+        bool row_there = w->reader->ops->read(w->reader, id, &row, NULL) == LP_OK;
+        world_expect(w, !told && (!row_there || row.kind == KIND_PURGED || row.kind == KIND_ERASED),
+                     "a purged record is back in the pool");
+    }
+}
+
 /* ---- review ---- */
 
 typedef struct review_walk {
@@ -102,6 +158,8 @@ bool world_in_review(world *w, const world_typed *t) {
 static bool count_review(void *ctx, const review_entry *e) {
     if (e->why == REVIEW_OUTSIDE)
         world_happened(ctx, EVENT_REVIEWED);
+    if (e->why == REVIEW_PURGED)
+        world_happened(ctx, EVENT_REVIEWED_PURGED);
     return true;
 }
 
@@ -124,12 +182,6 @@ static bool occurs(vfs_disk *disk, const char *name, const world_typed *t) {
 /* Texts that people type here are unique (next_text); ticks and clearings are not. */
 static bool is_telling(const world_typed *t) {
     return t->value_size > 6 && t->value[1] == 'v';
-}
-
-static bool on_history(void *ctx, const store_history *entry) {
-    (void)entry;
-    *(bool *)ctx = true;
-    return false;
 }
 
 static void check_gone(world *w, uint32_t index) {

@@ -101,7 +101,7 @@ static void enter_draft(world *w, const draft *dr) {
     }
 }
 
-/* It was erased, or has left the device's scopes. */
+/* It was erased or forgotten, or has left the device's scopes. */
 static bool may_be_gone(const world *w, const world_typed *t) {
     return world_is_erased(w, t->record) || world_may_lose(w, t->device, t->record);
 }
@@ -282,6 +282,13 @@ void world_set(world *w, uint32_t who, uint32_t record_index, const char *field,
     draft dr = {.count = 0};
     lp_txn *t = begin(w, who);
     put_text(w, t, &dr, who, record_index, field, text);
+    end(w, t, &dr, who, NULL);
+}
+
+void world_delete(world *w, uint32_t who, uint32_t record_index) {
+    draft dr = {.count = 0};
+    lp_txn *t = begin(w, who);
+    put_bool(w, t, &dr, who, record_index, "deleted", true);
     end(w, t, &dr, who, NULL);
 }
 

@@ -89,9 +89,8 @@ uint32_t world_scope_names(const world *w, uint32_t who, const char *names_out[W
 
 bool world_may_lose(const world *w, uint32_t who, uint32_t index) {
     const world_person *p = &w->people[w->devices[who].person];
-    const world_record *r = &w->records[index];
-    bool moved = r->moved || (r->follows >= 0 && w->records[r->follows].moved);
-    return p->rep && (p->moved || moved);
+    const world_record *r = &w->records[index], *root = r->follows >= 0 ? &w->records[r->follows] : r;
+    return r->purged || root->purged || (p->rep && (p->moved || r->moved || root->moved));
 }
 
 /* ---- rows ---- */
@@ -438,15 +437,22 @@ static void check_disk(world *w, const world_rows *rows, uint32_t who) {
         const world_typed *t = &w->typed[i];
         int64_t number = text_number(t);
         const lp_id *id = &w->records[t->record].id;
-        world_row *row = number >= 0 && found[number] ? world_rows_find(rows, id) : NULL;
-        world_expect(w, !row || is_mark(row) || world_entitled(rows, row, who) || anything_refused(d, id),
+        if (number < 0 || !found[number])
+            continue;
+        world_row *row = world_rows_find(rows, id);
+        bool gone = w->records[t->record].purged || (row && !is_mark(row) && !world_entitled(rows, row, who));
+        world_expect(w, !gone || anything_refused(d, id),
                      "change %u of device %u, field %u, is outside the scopes of device %u and on its disk (I5)", i,
                      t->device, t->field, who);
     }
 }
 
+/* After a restore what others had written stays on devices for the office to have it back. */
 void world_check_disks(world *w, const world_rows *rows) {
+    bool purged = false;
+    for (uint32_t i = 0; i < w->record_count; i++)
+        purged |= w->records[i].purged;
     for (uint32_t i = 0; i < w->options.devices; i++)
-        if (!w->devices[i].revoked && w->people[w->devices[i].person].rep)
+        if (!w->devices[i].revoked && !w->restores && (purged || w->people[w->devices[i].person].rep))
             check_disk(w, rows, i);
 }

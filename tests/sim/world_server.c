@@ -11,7 +11,7 @@
 #include "server/restore.h"
 #include "server/store/files.h"
 #include "server/store/sqlite_file.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 /* What a job came from. A session that is gone by the time its job is done has orphaned it. */
 typedef struct origin {
@@ -146,6 +146,7 @@ void world_server_restore(world *w, const char *name) {
                  error.message);
     world_note(w, "restored to %llu", (unsigned long long)result.seq);
     world_server_open(w, false);
+    world_read_grants(w);
 }
 
 void world_server_set_back(world *w, const char *name) {
@@ -162,6 +163,7 @@ void world_server_set_back(world *w, const char *name) {
     world_expect(w, !sqlite_file_copy(path, database, NULL, NULL, &error), "set back: %s", error.message);
     world_note(w, "set back behind its back");
     world_server_open(w, false);
+    world_read_grants(w);
 }
 
 void world_server_power_cut(world *w) {
