@@ -1,7 +1,7 @@
 /* columns.c - the columns of table record that are derived from fields; see fields.h.
  *
  * One set of columns serves all kinds: fields of the same name share a column (a test holds their types equal). `deleted` has a
- * column of its own, made by hand in replica.c. */
+ * column of its own, made by hand in replica_schema.c. */
 #include "client/fields.h"
 
 #include <string.h>

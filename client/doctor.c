@@ -125,11 +125,6 @@ lp_err doctor_check(doctor *d, lp_error *error) {
 
 /* ---- repairs ---- */
 
-static lp_err run_sql(doctor *d, const char *sql, lp_error *error) {
-    return sqlite3_exec(d->r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? LP_OK
-                                                                      : replica_sql_error(d->r, "repair", error);
-}
-
 /* Stores the record as it stands: that makes its columns anew. */
 static lp_err store_again(doctor *d, int64_t rid, lp_error *error) {
     layers l;
@@ -165,7 +160,7 @@ static lp_err rebuild(doctor *d, int64_t rid, lp_error *error) {
 }
 
 static lp_err repair(doctor *d, lp_error *error) {
-    lp_err err = d->reindex ? run_sql(d, "REINDEX", error) : LP_OK;
+    lp_err err = d->reindex ? replica_run_sql(d->r, "REINDEX", "repair", error) : LP_OK;
     if (!err && d->visible)
         err = each_marked(d, "SELECT rid FROM temp.doctor_mark WHERE visible", rebuild, error);
     if (!err && d->columns)

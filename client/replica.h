@@ -1,6 +1,6 @@
 /* replica.h - the SQLite file on a device: records in two layers, outbox, cursors. Core: no socket, no thread, no clock.
  *
- * Tables (schema and migrations: replica.c)
+ * Tables (schema and migrations: replica_schema.c)
  *   meta(key TEXT PRIMARY KEY, value)                 identity, cursors, clock, digest, sync state
  *   scope(number INTEGER PRIMARY KEY, name TEXT, digest BLOB, reading INTEGER)   what this device may read (holdings.h)
  *   came(scope, rid), leaving(rid)                    re-reads and evictions under way (holdings.h)
@@ -109,10 +109,14 @@ typedef struct replica {
     lp_err (*gone)(struct replica *r, uint32_t kind, const lp_id *id, const reg *gone, lp_error *error);
 } replica;
 
+#define REPLICA_BUSY_MS 5000 /**< so long SQLite waits for another process */
+
 /** Opens, checks and migrates. `create`: makes an empty, unjoined replica. Errors: as lp_open. */
 lp_err replica_open(const char *path, bool create, const lp_env *env, const replica_lock *lock, replica **replica_out,
                     lp_error *error);
 void replica_close(replica *r);
+/** Part of opening: brings a file of any earlier version to this one, in one transaction. */
+lp_err replica_migrate(replica *r, bool create, lp_error *error);
 
 /** Makes sure that nobody else has the file open, and folds the log into it: the last thing before the file is removed. Errors: LP_BUSY. */
 lp_err replica_retire(replica *r, lp_error *error);
@@ -128,6 +132,9 @@ void replica_rollback(replica *r); /**< harmless without a transaction */
 
 /** Translates the last SQLite failure into the error convention (LP_FULL, LP_CORRUPT, LP_BUSY, LP_IO, LP_NOMEM), naming `what`. */
 lp_err replica_sql_error(replica *r, const char *what, lp_error *error);
+
+/** Runs statements without parameters. */
+lp_err replica_run_sql(replica *r, const char *sql, const char *what, lp_error *error);
 
 /** Runs a checkpoint under the lock if the WAL has grown; failure is harmless. `busy`: more is about to be written, and a checkpoint,
  *  which waits for the disk twice, would hold it up; so only if the WAL has grown far. */

@@ -60,7 +60,7 @@ static lp_err failed(rescuer *x) {
 }
 
 static lp_err run_sql(rescuer *x, const char *sql) {
-    return sqlite3_exec(x->to->db, sql, NULL, NULL, NULL) == SQLITE_OK ? LP_OK : failed(x);
+    return replica_run_sql(x->to, sql, "rescue the outbox", x->error);
 }
 
 static lp_err prepare(rescuer *x, const char *sql, sqlite3_stmt **statement_out) {
