@@ -224,7 +224,7 @@ class World:
 
     def close(self):
         for process in self.processes + [s.process for s in self.servers if s.process]:
-            process.end(signal.SIGKILL)
+            process.end()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

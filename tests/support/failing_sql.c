@@ -1,0 +1,78 @@
+/* failing_sql.c - see failing_sql.h. The names here are found before those of the shared library, which are the next of them. */
+#define _GNU_SOURCE /* RTLD_NEXT */
+#include "tests/support/failing_sql.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+static bool counting;
+static uint64_t made, first, last;
+
+void failing_sql_fail(uint64_t at, uint64_t count) {
+    made = 0;
+    first = at;
+    last = count > UINT64_MAX - at ? UINT64_MAX : at + count;
+    counting = true;
+}
+
+uint64_t failing_sql_end(void) {
+    counting = false;
+    return made;
+}
+
+static bool due(void) {
+    if (!counting)
+        return false;
+    uint64_t number = made++;
+    return number >= first && number < last;
+}
+
+static int stop(void *ctx) {
+    (void)ctx;
+    return 1;
+}
+
+static int deny(void *ctx, int action, const char *a, const char *b, const char *c, const char *d) {
+    (void)ctx;
+    (void)action;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return SQLITE_DENY;
+}
+
+int sqlite3_step(sqlite3_stmt *s) {
+    int (*real)(sqlite3_stmt *);
+    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
+    assert(real);
+    bool rolls_back = sqlite3_sql(s) && strcmp(sqlite3_sql(s), "ROLLBACK") == 0;
+    if (rolls_back || !due())
+        return real(s);
+    sqlite3 *db = sqlite3_db_handle(s);
+    sqlite3_progress_handler(db, 1, stop, NULL);
+    int rc = real(s);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    return rc;
+}
+
+int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **s_out,
+                       const char **tail_out) {
+    int (*real)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
+    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_prepare_v3");
+    assert(real);
+    if (!due())
+        return real(db, sql, size, flags, s_out, tail_out);
+    sqlite3_set_authorizer(db, deny, NULL);
+    int rc = real(db, sql, size, flags, s_out, tail_out);
+    sqlite3_set_authorizer(db, NULL, NULL);
+    return rc;
+}
+
+int sqlite3_prepare_v2(sqlite3 *db, const char *sql, int size, sqlite3_stmt **s_out, const char **tail_out) {
+    return sqlite3_prepare_v3(db, sql, size, 0, s_out, tail_out);
+}
