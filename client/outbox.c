@@ -433,7 +433,8 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
         outcome->refused++;
         outcome->refused_id = l->visible.id;
         return keep_refused(r, l->rid, change, reason, error);
-    /* It does not stand, and is not refused: the office has it. Its author still finds it in the record's history. */
+    /* It does not stand, and is not refused: the office has it. While the device holds the
+     * record, its author still finds it in the history. */
     case VERDICT_RECEIVED:
         outcome->received++;
         return layers_keep_past(r, l->rid, change, error);

@@ -17,6 +17,8 @@
     F(THIN, "thin-line")                                                                                               \
     F(NO_ROUTE, "no-route")                                                                                            \
     F(NEWER_PART, "newer-part")                                                                                        \
+    F(OLDER_PEER, "older-peer")                                                                                        \
+    F(OLDER_IN_FULL, "older-batch-in-full")                                                                            \
     F(NEWER_FIELD, "newer-field")                                                                                      \
     F(NEWER_KIND, "newer-kind")                                                                                        \
     F(STRANGER, "stranger")                                                                                            \

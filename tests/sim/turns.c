@@ -257,6 +257,11 @@ static void newer_parts(world *w, uint32_t who) {
     w->faults.grow_percent = (uint32_t)prop_below(&w->random, 60);
 }
 
+/* The rep has not updated the app. */
+static void older_program(world *w, uint32_t who) {
+    w->devices[who].old = true;
+}
+
 #define FIELD_OF_LATER 900
 #define KIND_OF_LATER 900
 
@@ -359,12 +364,14 @@ const turn_info turns[] = {
     {"the server's disk", 3, TROUBLE_SERVER | TROUBLE_DISKS, server_disk},
     {"a change nobody takes", 1, 0, poison},
     {"newer messages", 2, TROUBLE_VERSIONS, newer_parts},
+    {"an older program", 2, TROUBLE_VERSIONS, older_program},
     {"a newer field", 1, TROUBLE_VERSIONS, newer_field},
     {"a newer kind", 1, TROUBLE_VERSIONS, newer_kind},
     {"a lead is erased", 1, TROUBLE_OFFICE, erase_lead},
     {"a device is revoked", 1, TROUBLE_OFFICE, revoke},
     {"a lead goes to somebody", 7, TROUBLE_SCOPES, turn_move_lead},
     {"a lead goes while somebody writes", 4, TROUBLE_SCOPES, turn_move_under_edits},
+    {"a lead is passed round", 3, TROUBLE_SCOPES, turn_pass_round},
     {"a scope is granted or taken", 3, TROUBLE_SCOPES, turn_grant},
     {"somebody writes elsewhere", 2, TROUBLE_SCOPES, turn_stray},
     {"months pass", 1, TROUBLE_PURGE, turn_months},

@@ -7,6 +7,7 @@
 /* Who is entitled to what (turns_scopes.c). */
 void turn_move_lead(world *w, uint32_t who);
 void turn_move_under_edits(world *w, uint32_t who);
+void turn_pass_round(world *w, uint32_t who);
 void turn_grant(world *w, uint32_t who);
 void turn_stray(world *w, uint32_t who);
 

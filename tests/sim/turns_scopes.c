@@ -30,18 +30,52 @@ void turn_move_lead(world *w, uint32_t who) {
         move(w, who, (uint32_t)lead);
 }
 
-/* Somebody without a network writes to a lead that is given away meanwhile. */
+/* Another device with the lead, a rep's if there is one; -1 if none has it. */
+static int32_t other_holder(const world *w, uint32_t who, uint32_t lead) {
+    int32_t found = -1;
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        if (i != who && world_holds(w, i, lead) && (found < 0 || !world_holds_pool(w, i)))
+            found = (int32_t)i;
+    return found;
+}
+
+/* Somebody writes to a lead that is given away meanwhile: without a network, or while the news is on its way. */
 void turn_move_under_edits(world *w, uint32_t who) {
-    int32_t lead = turn_draw_lead(w, who);
-    uint32_t other = (uint32_t)prop_below(&w->random, w->options.devices);
-    if (lead < 0 || other == who || !world_holds(w, other, (uint32_t)lead))
+    int32_t lead = turn_draw_lead(w, who), other = lead < 0 ? -1 : other_holder(w, who, (uint32_t)lead);
+    if (other < 0)
         return;
-    world_device_stop(&w->devices[other]);
-    world_write(w, other, (uint32_t)lead);
+    world_device *d = &w->devices[other];
+    bool live = prop_chance(&w->random, 50);
+    if (live) {
+        world_device_start(d, true);
+        world_run(w, 2000);
+    } else {
+        world_device_stop(d);
+        world_write(w, d->index, (uint32_t)lead);
+    }
+    if (!world_holds(w, who, (uint32_t)lead))
+        return;
     move(w, who, (uint32_t)lead);
     world_device_start(&w->devices[who], false);
-    world_run(w, prop_between(&w->random, 0, 3000));
-    world_device_start(&w->devices[other], prop_chance(&w->random, 50));
+    world_run(w, live ? prop_between(&w->random, 20, 200) : prop_between(&w->random, 0, 3000));
+    if (live && world_holds(w, d->index, (uint32_t)lead))
+        world_write(w, d->index, (uint32_t)lead);
+    if (!live)
+        world_device_start(d, prop_chance(&w->random, 50));
+}
+
+/* Whoever has the lead gives it on, and everybody hears of it. */
+void turn_pass_round(world *w, uint32_t who) {
+    int32_t lead = turn_draw_lead(w, who);
+    for (int round = 0; lead >= 0 && round < 4; round++) {
+        int32_t holder = other_holder(w, WORLD_DEVICES_MAX, (uint32_t)lead);
+        if (holder < 0)
+            return;
+        move(w, (uint32_t)holder, (uint32_t)lead);
+        for (uint32_t i = 0; i < w->options.devices; i++)
+            world_device_start(&w->devices[i], false);
+        world_run(w, 2000);
+    }
 }
 
 void turn_grant(world *w, uint32_t who) {

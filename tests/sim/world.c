@@ -182,6 +182,7 @@ void world_free(world *w) {
         world_parcel_free(p);
     }
     for (uint32_t i = 0; i < w->options.devices; i++) {
+        world_age_end(&w->devices[i]);
         vfs_image_free(w->devices[i].copy);
         vfs_disk_free(w->devices[i].disk.disk);
     }

@@ -134,6 +134,14 @@ typedef struct world_disk {
     bool hurt; /**< something has gone wrong while it was armed last */
 } world_disk;
 
+/** A batch as it was sent. */
+typedef struct world_batch {
+    uint64_t number;
+    buf changes;
+} world_batch;
+
+#define WORLD_BATCHES_KEPT 8
+
 typedef struct world_device {
     world *world;
     uint32_t index;
@@ -142,6 +150,8 @@ typedef struct world_device {
     int64_t asleep_ms; /**< suspended until then, world time */
     bool revoked;
     uint32_t person;
+    bool old; /**< its program is older than the server's: see world_age */
+    world_batch batches[WORLD_BATCHES_KEPT];
     uint32_t told_left; /**< bit n: record n left its scopes, as the last page that spoke of it said */
     vfs_image *copy;    /**< the schedule's: a backup of the phone; NULL: none */
     uint32_t copied_at; /**< how many changes had been typed by then */
@@ -249,6 +259,9 @@ void world_fail(world *w, const char *format, ...) __attribute__((format(printf,
 
 /* ---- network (world_net.c) ---- */
 
+/** A message of or to a device becomes what it is with an older program (world_old.c). */
+void world_age(world *w, uint32_t who, bool to_server, buf *bytes);
+void world_age_end(world_device *d);
 /** A new link of a device; -1 if the network refuses. The binding is drawn anew for each. */
 int32_t world_connect(world *w, uint32_t who);
 /** Puts a message on its way; `bytes` is taken. */

@@ -197,6 +197,8 @@ void world_send(world *w, uint32_t link, bool to_server, uint32_t id, buf *bytes
     world_link *l = &w->links[link];
     bool lost = l->silent || l->deaf[to_server] || (to_server ? l->client_gone : l->server_gone);
     uint64_t what[4] = {link, to_server, id, (uint64_t)w->now_ms};
+    if (!l->by_hand)
+        world_age(w, l->device, to_server, bytes);
     world_expect(w, bytes->size <= WIRE_MESSAGE_BYTES_MAX, "a message of %zu bytes (I10)", bytes->size);
     world_hash(w, what, sizeof what);
     world_hash(w, bytes->data, bytes->size);

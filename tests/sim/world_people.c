@@ -142,6 +142,8 @@ void world_look(world *w, uint32_t who) {
 }
 
 void world_look_again(world *w, uint32_t who) {
+    if (w->devices[who].revoked)
+        return;
     for (uint32_t i = 0; i < w->typed_count; i++) {
         world_typed *t = &w->typed[i];
         if (t->device != who || !t->watched || t->may_refuse)
