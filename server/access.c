@@ -5,6 +5,7 @@
 
 #include "proto/err.h"
 #include "proto/wire.h"
+#include "server/ledger.h"
 #include "server/scopes.h"
 
 static void add(access *a, span name, scope_class feed, uint64_t generation, uint64_t until) {
@@ -177,7 +178,8 @@ static access_grant *find_grant(grants *g, span scope) {
     return NULL;
 }
 
-static lp_err change(pool *p, grants *g, span scope, bool grant, bool *changed_out, lp_error *error) {
+static lp_err change(pool *p, const ledger *notes, const lp_id *person, grants *g, span scope, bool grant,
+                     bool *changed_out, lp_error *error) {
     access_grant *now = find_grant(g, scope);
     uint64_t seq;
     *changed_out = grant ? !now || now->until : now && now->until == 0;
@@ -185,7 +187,11 @@ static lp_err change(pool *p, grants *g, span scope, bool grant, bool *changed_o
         return LP_OK;
     if (!now && g->count == ACCESS_GRANTS_MAX)
         return err_set(error, LP_INVALID, "a person cannot be granted more than %d scopes", ACCESS_GRANTS_MAX);
-    lp_err err = p->store->ops->take_seq(p->store, 1, &seq, error);
+    lp_err err = LP_OK;
+    if (notes)
+        err = ledger_note_granted(notes, person, scope, grant, pool_now_ms(p), error);
+    if (!err)
+        err = p->store->ops->take_seq(p->store, 1, &seq, error);
     if (err)
         return err;
     if (now) {
@@ -199,39 +205,42 @@ static lp_err change(pool *p, grants *g, span scope, bool grant, bool *changed_o
     return LP_OK;
 }
 
-lp_err access_change(pool *p, const char *staff, span scope, bool grant, lp_error *error) {
+lp_err access_set(pool *p, const ledger *notes, const lp_id *person, const char *role, span scope, bool grant,
+                  lp_error *error) {
     span value = {0};
-    lp_id person;
-    char role[ROLE_BYTES] = "";
     grants g;
     bool changed = false;
     if (!grantable(scope))
         return err_set(error, LP_INVALID, "'%.*s' cannot be granted; --scope is pool or event:CODE", (int)scope.size,
                        (const char *)scope.data);
+    lp_err err = p->store->ops->get(p->store, STORE_GRANT, id_span(person), &value, error);
+    if (err && err != LP_NOT_FOUND)
+        return err;
+    if (!take_grants(err ? (span){0} : value, &g))
+        return err_set(error, LP_CORRUPT, "the grants of a person are damaged; run leadpoold verify");
+    err = change(p, notes, person, &g, scope, grant, &changed, error);
+    if (!err && changed)
+        err = put_grants(p, person, &g, error);
+    return err ? err : access_prepare(p, person, role, error);
+}
+
+lp_err access_change(pool *p, const char *staff, span scope, bool grant, lp_error *error) {
+    span value = {0};
+    lp_id person;
+    char role[ROLE_BYTES] = "";
     lp_err err = p->store->ops->get(p->store, STORE_STAFF, span_text(staff), &value, error);
     if (err == LP_NOT_FOUND)
         return err_set(error, err, "nobody of the name %s was invited", staff);
-    wire_reader r = wire_open(err ? (span){0} : value);
-    if (!err) {
-        wire_array(&r);
-        bool ok = id_from_span(wire_bytes(&r), &person);
-        span text = wire_text(&r);
-        if (!ok || r.failed || text.size >= sizeof role)
-            return err_set(error, LP_CORRUPT, "the stored document of %s is damaged; run leadpoold verify", staff);
-        memcpy(role, text.data ? (const void *)text.data : "", text.size);
-        err = p->store->ops->get(p->store, STORE_GRANT, id_span(&person), &value, error);
-        if (err == LP_NOT_FOUND) {
-            err = LP_OK;
-            value = (span){0};
-        }
-    }
-    if (!err && !take_grants(value, &g))
-        err = err_set(error, LP_CORRUPT, "the grants of %s are damaged; run leadpoold verify", staff);
-    if (!err)
-        err = change(p, &g, scope, grant, &changed, error);
-    if (!err && changed)
-        err = put_grants(p, &person, &g, error);
-    return err ? err : access_prepare(p, &person, role, error);
+    if (err)
+        return err;
+    wire_reader r = wire_open(value);
+    wire_array(&r);
+    bool ok = id_from_span(wire_bytes(&r), &person);
+    span text = wire_text(&r);
+    if (!ok || r.failed || text.size >= sizeof role)
+        return err_set(error, LP_CORRUPT, "the stored document of %s is damaged; run leadpoold verify", staff);
+    memcpy(role, text.data ? (const void *)text.data : "", text.size);
+    return access_set(p, p->ledger, &person, role, scope, grant, error);
 }
 
 lp_err access_invite(pool *p, const char *staff, const char *role, const char *scopes, lp_error *error) {

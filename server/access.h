@@ -46,5 +46,8 @@ lp_err access_invite(pool *p, const char *staff, const char *role, const char *s
 /** Grants a scope to a person, or ends that. Takes a seq, so that whoever waits hears of it. Harmless if it is so already.
  *  Errors: LP_NOT_FOUND no such person, LP_INVALID the scope cannot be granted. */
 lp_err access_change(pool *p, const char *staff, span scope, bool grant, lp_error *error);
+/** The same of a person by id. A change is written into `notes` first; NULL: nowhere. */
+lp_err access_set(pool *p, const struct ledger *notes, const lp_id *person, const char *role, span scope, bool grant,
+                  lp_error *error);
 
 #endif

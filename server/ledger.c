@@ -73,10 +73,51 @@ lp_err ledger_note_revoked(const ledger *l, uint32_t device, span key, int64_t a
     return err;
 }
 
+lp_err ledger_note_granted(const ledger *l, const lp_id *person, span scope, bool granted, int64_t at_ms,
+                           lp_error *error) {
+    buf body = {0};
+    char id[LP_ID_TEXT_BYTES], hex[2 * LEDGER_SCOPE_BYTES_MAX + 1];
+    assert(scope.size > 0 && scope.size <= LEDGER_SCOPE_BYTES_MAX);
+    lp_id_format(person, id);
+    crypto_hex(scope, hex);
+    put_number(&body, at_ms);
+    buf_append_byte(&body, ' ');
+    buf_append_span(&body, span_text(id));
+    buf_append_span(&body, granted ? SPAN_LITERAL(":+") : SPAN_LITERAL(":-"));
+    buf_append_span(&body, span_text(hex));
+    lp_err err = append(l, LEDGER_GRANTED, &body, error);
+    buf_fini(&body);
+    return err;
+}
+
 /* ---- reading ---- */
 
 static int digit(uint8_t c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_hex(span digits, uint8_t *bytes_out) {
+    for (size_t i = 0; i < digits.size / 2; i++) {
+        int high = digit(digits.data[2 * i]), low = digit(digits.data[1 + 2 * i]);
+        if (high < 0 || low < 0)
+            return false;
+        bytes_out[i] = (uint8_t)(high << 4 | low);
+    }
+    return digits.size % 2 == 0;
+}
+
+bool ledger_read_granted(span subject, ledger_grant *grant_out) {
+    const size_t id_size = LP_ID_TEXT_BYTES - 1;
+    char id[LP_ID_TEXT_BYTES] = "";
+    if (subject.size <= id_size + 2 || subject.data[id_size] != ':')
+        return false;
+    memcpy(id, subject.data, id_size);
+    uint8_t sign = subject.data[id_size + 1];
+    span hex = span_of(subject.data + id_size + 2, subject.size - id_size - 2);
+    grant_out->granted = sign == '+';
+    grant_out->scope_size = hex.size / 2;
+    return (sign == '+' || sign == '-') && hex.size <= 2 * LEDGER_SCOPE_BYTES_MAX &&
+           lp_id_parse(id, &grant_out->person) && read_hex(hex, grant_out->scope);
 }
 
 bool ledger_read_revoked(span subject, uint32_t *device_out, uint8_t key_out[32]) {
@@ -87,13 +128,7 @@ bool ledger_read_revoked(span subject, uint32_t *device_out, uint8_t key_out[32]
     if (number == 0 || number > UINT32_MAX || subject.size != at + 1 + 2 * DEVICE_KEY_BYTES || subject.data[at] != ':')
         return false;
     *device_out = (uint32_t)number;
-    for (size_t i = 0; i < DEVICE_KEY_BYTES; i++) {
-        int high = digit(subject.data[at + 1 + 2 * i]), low = digit(subject.data[at + 2 + 2 * i]);
-        if (high < 0 || low < 0)
-            return false;
-        key_out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return read_hex(span_of(subject.data + at + 1, 2 * DEVICE_KEY_BYTES), key_out);
 }
 
 /* Cuts the next line off, without its end; false if none is left. *ended_out: it had an end. */

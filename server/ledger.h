@@ -1,11 +1,13 @@
-/* ledger.h - what must outlive the database: who was erased, which devices were revoked.
+/* ledger.h - what must outlive the database: who was erased, which devices were revoked, what was granted to whom.
  *
- * Why: a restored backup is a pool of some time ago. It still holds whoever was erased since and still trusts devices that were revoked
- * since. So both are written down outside of it, before the database hears of them, and done again whenever a pool is opened.
+ * Why: a restored backup is a pool of some time ago. It still holds whoever was erased since, still trusts devices that were revoked
+ * since, and opens scopes as it did then. So all three are written down outside of it, before the database hears of them, and done again
+ * whenever a pool is opened.
  *
  * A ledger is lines of text, one per deed:
  *     SUM MS SUBJECT [SUBJECT ...]        SUM: first 8 bytes of the SHA-256 of all that follows it, in hex; MS: when, UTC ms
- * Subjects are record ids in one ledger, and NUMBER:KEY of devices, the public key in hex, in the other.
+ * Subjects are record ids in the first; NUMBER:KEY of devices, the public key in hex, in the second; PERSON:+SCOPE or PERSON:-SCOPE, the
+ * person's id and the scope's name in hex, in the third, of which the last word on a person and a scope counts.
  *
  * Invariants:
  *   (1) A deed whose line was not stored durably is not done (F112).
@@ -21,8 +23,9 @@
 #include "leadpool/value.h"
 #include "proto/buf.h"
 
-typedef enum ledger_kind { LEDGER_ERASED, LEDGER_REVOKED } ledger_kind;
-#define LEDGER_KINDS 2
+typedef enum ledger_kind { LEDGER_ERASED, LEDGER_REVOKED, LEDGER_GRANTED } ledger_kind;
+#define LEDGER_KINDS 3
+#define LEDGER_SCOPE_BYTES_MAX 64 /**< no scope that is granted has a longer name */
 
 /** Where the lines are kept: files (ledger_files.h), or memory in a simulator. */
 typedef struct ledger {
@@ -39,6 +42,18 @@ lp_err ledger_note_erased(const ledger *l, const lp_id *ids, uint32_t count, int
 lp_err ledger_note_revoked(const ledger *l, uint32_t device, span key, int64_t at_ms, lp_error *error);
 /** Reads the subject of a revocation. False on nonsense. */
 bool ledger_read_revoked(span subject, uint32_t *device_out, uint8_t key_out[32]);
+
+/** Writes down that a person was granted a scope, or that this ended. */
+lp_err ledger_note_granted(const ledger *l, const lp_id *person, span scope, bool granted, int64_t at_ms,
+                           lp_error *error);
+typedef struct ledger_grant {
+    lp_id person;
+    bool granted;
+    size_t scope_size;
+    uint8_t scope[LEDGER_SCOPE_BYTES_MAX];
+} ledger_grant;
+/** Reads the subject of a grant. False on nonsense. */
+bool ledger_read_granted(span subject, ledger_grant *grant_out);
 
 /** Called for each subject, oldest first. An error ends the walk. */
 typedef lp_err (*ledger_fn)(void *ctx, span subject, int64_t at_ms, lp_error *error);

@@ -9,9 +9,11 @@
 
 #define LEDGER_BYTES_MAX ((size_t)1 << 30)
 
-static const char *const names[LEDGER_KINDS] = {[LEDGER_ERASED] = "erased.ledger", [LEDGER_REVOKED] = "revoked.ledger"};
+static const char *const names[LEDGER_KINDS] = {
+    [LEDGER_ERASED] = "erased.ledger", [LEDGER_REVOKED] = "revoked.ledger", [LEDGER_GRANTED] = "granted.ledger"};
 static const char *const deeds[LEDGER_KINDS] = {[LEDGER_ERASED] = "no person was ever erased from this pool",
-                                                [LEDGER_REVOKED] = "no device of it was ever revoked"};
+                                                [LEDGER_REVOKED] = "no device of it was ever revoked",
+                                                [LEDGER_GRANTED] = "no scope of it was ever granted"};
 
 static lp_err set_path(char path_out[4096], const char *directory, const char *name, lp_error *error) {
     if (snprintf(path_out, 4096, "%s/%s", directory, name) >= 4096)

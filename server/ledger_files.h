@@ -1,4 +1,4 @@
-/* ledger_files.h - the ledgers as files beside the pool: DIR/erased.ledger and DIR/revoked.ledger. Back them up apart from it.
+/* ledger_files.h - the ledgers as files beside the pool: DIR/erased.ledger, DIR/revoked.ledger and DIR/granted.ledger. Back them up apart from it.
  * Shell: the host's. Thread: one at a time. */
 #ifndef SERVER_LEDGER_FILES_H
 #define SERVER_LEDGER_FILES_H

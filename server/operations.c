@@ -13,6 +13,7 @@
 #include "server/erase.h"
 #include "server/ledger.h"
 #include "server/purge.h"
+#include "server/regrant.h"
 #include "server/repair.h"
 #include "server/review.h"
 #include "server/seen.h"
@@ -355,5 +356,7 @@ static lp_err revoke_again(void *ctx, span subject, int64_t at_ms, lp_error *err
 lp_err operations_replay(pool *p, lp_error *error) {
     uint32_t erased;
     lp_err err = erase_replay(p, &erased, error);
-    return err ? err : ledger_each(p->ledger, LEDGER_REVOKED, revoke_again, p, error);
+    if (!err)
+        err = ledger_each(p->ledger, LEDGER_REVOKED, revoke_again, p, error);
+    return err ? err : regrant_replay(p, error);
 }

@@ -6,6 +6,7 @@
 #include "proto/crypto.h"
 #include "proto/err.h"
 #include "proto/wire.h"
+#include "server/access.h"
 #include "server/ledger.h"
 
 static lp_err refuse(lp_error *error) {
@@ -167,7 +168,11 @@ static lp_err find_former(pool *p, const message *m, device *d, lp_error *error)
     err = check_ledger(p, d, error);
     if (err)
         return err;
-    return !known ? auth_restore_device(p, d, error) : another ? LP_OK : auth_device_save(p, d, error);
+    if (!known) {
+        err = auth_restore_device(p, d, error);
+        return err ? err : access_prepare(p, &d->staff, d->role, error); /* nobody kept the person's scopes */
+    }
+    return another ? LP_OK : auth_device_save(p, d, error);
 }
 
 static void become_new(device *d, const message *m) {

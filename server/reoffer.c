@@ -5,18 +5,26 @@
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/review.h"
+#include "server/rights.h"
 
 #define WORK_MAX (APPLY_WORK_MAX / 8) /* a job that would cost more stops early, and is asked for the rest */
 
-static lp_err apply_changes(pool *p, const device *d, span raw, review_reason why, apply_verdicts *verdicts,
+/* Who offers. */
+typedef struct offerer {
+    const device *device;
+    rights may;
+} offerer;
+
+static lp_err apply_changes(pool *p, const offerer *by, span raw, review_reason why, apply_verdicts *verdicts,
                             lp_error *error) {
     changes_reader changes;
     change_set set;
-    apply_author author = {.device = d->number,
-                           .person = d->staff,
-                           .former = d,
+    apply_author author = {.device = by->device->number,
+                           .person = by->device->staff,
+                           .former = by->device,
                            .reoffer = true,
-                           .review = d->revoked_ms ? REVIEW_REVOKED : why};
+                           .review = by->device->revoked_ms ? REVIEW_REVOKED : why,
+                           .rights = &by->may};
     lp_err err = changes_open(&changes, raw, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++) {
         err = apply_set(p, &set, i, &author, verdicts, error);
@@ -28,13 +36,13 @@ static lp_err apply_changes(pool *p, const device *d, span raw, review_reason wh
     return err;
 }
 
-static lp_err apply_entry(pool *p, const device *d, span sealed, buf *plain, apply_verdicts *verdicts,
+static lp_err apply_entry(pool *p, const offerer *by, span sealed, buf *plain, apply_verdicts *verdicts,
                           lp_error *error) {
     buf_clear(plain);
     lp_err err = crypto_unseal(p->seal_private, sealed, plain, error);
     if (!err)
         err = wire_scan(buf_span(plain), error);
-    return err ? err : apply_changes(p, d, buf_span(plain), 0, verdicts, error);
+    return err ? err : apply_changes(p, by, buf_span(plain), 0, verdicts, error);
 }
 
 lp_err reoffer(pool *p, const device *d, const message *m, reoffer_outcome *outcome_out, lp_error *error) {
@@ -42,12 +50,16 @@ lp_err reoffer(pool *p, const device *d, const message *m, reoffer_outcome *outc
     buf plain = {0};
     wire_reader entries = wire_open(m->entries);
     uint32_t count = m->entries.size ? wire_array(&entries) : 0;
-    lp_err err = m->changes.size ? apply_changes(p, d, m->changes, 0, &verdicts, error) : LP_OK;
+    offerer by = {.device = d};
+    *outcome_out = (reoffer_outcome){.taken = 0};
+    lp_err err = rights_load(p, d, &by.may, error);
+    if (!err && m->changes.size)
+        err = apply_changes(p, &by, m->changes, 0, &verdicts, error);
     if (!err && m->others.size)
-        err = apply_changes(p, d, m->others, REVIEW_RECOVERED, &verdicts, error);
-    *outcome_out = (reoffer_outcome){.taken = count == 0};
+        err = apply_changes(p, &by, m->others, REVIEW_RECOVERED, &verdicts, error);
+    outcome_out->taken = count == 0;
     while (!err && outcome_out->taken < count && verdicts.work < WORK_MAX) {
-        err = apply_entry(p, d, wire_bytes(&entries), &plain, &verdicts, error);
+        err = apply_entry(p, &by, wire_bytes(&entries), &plain, &verdicts, error);
         bool broken = err == LP_INVALID || err == LP_PROTOCOL || err == LP_TOO_LARGE;
         outcome_out->broken += broken;
         outcome_out->taken++;

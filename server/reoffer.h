@@ -5,7 +5,7 @@
  *
  * Invariants:
  *   (1) A change that history has already, in whatever set, changes nothing: offering again is harmless.
- *   (2) Only own changes are taken, under the same rules as a push.
+ *   (2) Only own changes are taken, under the same rules as a push: what is outside the author's scopes awaits review, whatever it was once.
  *   (3) An entry that cannot be opened or read is passed over: it must not hold up those behind it. */
 #ifndef SERVER_REOFFER_H
 #define SERVER_REOFFER_H

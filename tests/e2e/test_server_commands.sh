@@ -75,7 +75,7 @@ expect 0 leadpoold init --data "$dir/pool" --name 'Acme 展会' --json
 [ "$(json pool)" = 'Acme 展会' ] || fail "init says another name"
 expect 1 leadpoold init --data "$dir/pool" --json
 [ "$(json error)" = EXISTS ] || fail "init twice"
-for file in pool.db server.key server.crt erased.ledger revoked.ledger; do
+for file in pool.db server.key server.crt erased.ledger revoked.ledger granted.ledger; do
     [ "$(stat -c %a "$dir/pool/$file")" = 600 ] || fail "$file can be read by others"
 done
 

@@ -61,7 +61,7 @@ class ServerLife(lib.Case):
         # The same directory with a backup in place of the pool: key, certificate and ledgers are not in the backup.
         restored = self.world.dir / "restored"
         restored.mkdir()
-        for file in ("server.key", "server.crt", "erased.ledger", "revoked.ledger"):
+        for file in ("server.key", "server.crt", "erased.ledger", "revoked.ledger", "granted.ledger"):
             shutil.copy2(server.data / file, restored / file)
         shutil.copy2(backups[-1], restored / "pool.db")
         copy = self.world.server("restored")

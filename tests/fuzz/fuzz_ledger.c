@@ -37,6 +37,8 @@ static lp_err count(void *ctx, span subject, int64_t at_ms, lp_error *error) {
     (void)error;
     must(subject.size > 0);
     ledger_read_revoked(subject, &device, key);
+    ledger_grant grant;
+    ledger_read_granted(subject, &grant);
     ++*(uint64_t *)ctx;
     return LP_OK;
 }

@@ -18,11 +18,15 @@
 #define GRANT_IFA 0
 #define GRANT_POOL 2
 
-static world *make(void) {
-    world_options options = {.engine = &store_memory_ops, .devices = 3, .reps = 3, .seed = 5, .name = "scopes"};
+static world *make_on(const store_ops *engine) {
+    world_options options = {.engine = engine, .devices = 3, .reps = 3, .seed = 5, .name = "scopes"};
     world *w = world_new(&options);
     w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 20, .commit_max_ms = 5};
     return w;
+}
+
+static world *make(void) {
+    return make_on(&store_memory_ops);
 }
 
 static void close(world *w) {
@@ -244,6 +248,57 @@ static void a_grant_taken_and_given_again_while_away_is_read_anew(void **state) 
     close(w);
 }
 
+/* ---- restored pools ---- */
+
+static bool is_granted(world *w, uint32_t who, uint32_t which) {
+    world_read_grants(w);
+    return w->people[w->devices[who].person].grants >> which & 1;
+}
+
+static void grants_and_their_ends_outlive_a_restore(void **state) {
+    static void (*const ways[])(world *, const char *) = {world_server_restore, world_server_set_back};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world *w = make_on(&store_sqlite_ops);
+        uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+        world_set(w, ANN, lead, "event", "ifa");
+        world_grant(w, BOB, GRANT_IFA, true);
+        world_server_backup(w, "monday.db");
+        world_grant(w, BOB, GRANT_IFA, false);
+        world_grant(w, ANN, GRANT_POOL, true);
+        world_settle(w, false);
+        ways[i](w, "monday.db");
+        assert_true(is_granted(w, ANN, GRANT_POOL));
+        assert_false(is_granted(w, BOB, GRANT_IFA));
+        uint64_t seq = committer_seq(w->committer);
+        world_server_restart(w); /* what stands already is not done again */
+        assert_int_equal(committer_seq(w->committer), seq);
+        world_settle(w, false);
+        assert_true(world_holds_pool(w, ANN));
+        assert_false(world_holds(w, BOB, lead));
+        close(w);
+    }
+}
+
+static void what_is_offered_again_is_judged_like_any_push(void **state) {
+    (void)state;
+    world *w = make_on(&store_sqlite_ops);
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    world_server_backup(w, "monday.db");
+    uint32_t own = world_make_lead(w, BOB, "Wang Fang");
+    world_stray(w, BOB, lead);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+    world_server_restore(w, "monday.db");
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+    expect_text(w, ANN, lead, "notes", "");
+    expect_text(w, MONA, own, "full_name", "Wang Fang");
+    close(w);
+}
+
 /* ---- the office ---- */
 
 static void an_erased_lead_and_its_notes_leave_a_reps_scope(void **state) {
@@ -286,6 +341,8 @@ int main(void) {
         cmocka_unit_test(what_is_applied_late_to_a_lead_that_left_leaves_again),
         cmocka_unit_test(who_is_granted_the_pool_keeps_what_was_made),
         cmocka_unit_test(a_grant_taken_and_given_again_while_away_is_read_anew),
+        cmocka_unit_test(grants_and_their_ends_outlive_a_restore),
+        cmocka_unit_test(what_is_offered_again_is_judged_like_any_push),
         cmocka_unit_test(an_erased_lead_and_its_notes_leave_a_reps_scope),
         cmocka_unit_test(a_purged_lead_and_its_notes_leave_a_reps_scope),
     };

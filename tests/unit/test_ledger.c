@@ -61,7 +61,8 @@ static void make(kit_directory *d, ledger_files *f) {
 static void what_was_written_down_is_read_again(void **state) {
     kit_directory d;
     ledger_files f;
-    found erased = {.count = 0}, revoked = {.count = 0};
+    found erased = {.count = 0}, revoked = {.count = 0}, granted = {.count = 0};
+    ledger_grant grant;
     lp_id ids[] = {kit_id(1), kit_id(2), kit_id(3)};
     char text[3][LP_ID_TEXT_BYTES], expected[256];
     uint8_t key[32] = {7, 0xff, 0x1a};
@@ -70,6 +71,7 @@ static void what_was_written_down_is_read_again(void **state) {
     assert_int_equal(ledger_note_erased(&f.port, ids, 2, 1700, NULL), LP_OK);
     assert_int_equal(ledger_note_erased(&f.port, ids + 2, 1, 1800, NULL), LP_OK);
     assert_int_equal(ledger_note_revoked(&f.port, 17, span_of(key, sizeof key), 1900, NULL), LP_OK);
+    assert_int_equal(ledger_note_granted(&f.port, &ids[1], SPAN_LITERAL("event:a b"), false, 2000, NULL), LP_OK);
     open_files(&f, &d, LP_OK);
     assert_int_equal(ledger_each(&f.port, LEDGER_ERASED, keep, &erased, NULL), LP_OK);
     assert_int_equal(ledger_each(&f.port, LEDGER_REVOKED, keep, &revoked, NULL), LP_OK);
@@ -83,6 +85,15 @@ static void what_was_written_down_is_read_again(void **state) {
     assert_true(ledger_read_revoked(span_of(revoked.text, strcspn(revoked.text, "@")), &device, read_key));
     assert_int_equal(device, 17);
     assert_memory_equal(read_key, key, sizeof key);
+    assert_int_equal(ledger_each(&f.port, LEDGER_GRANTED, keep, &granted, NULL), LP_OK);
+    span words = span_of(granted.text, strcspn(granted.text, "@"));
+    assert_true(ledger_read_granted(words, &grant));
+    assert_true(id_equal(&grant.person, &ids[1]));
+    assert_false(grant.granted);
+    assert_true(span_equal(span_of(grant.scope, grant.scope_size), SPAN_LITERAL("event:a b")));
+    assert_false(ledger_read_granted(span_of(words.data, words.size - 1), &grant)); /* half a byte */
+    assert_false(ledger_read_granted(span_of(words.data + 1, words.size - 1), &grant));
+    assert_false(ledger_read_granted(SPAN_LITERAL("nobody:+00"), &grant));
     assert_false(ledger_read_revoked(SPAN_LITERAL("17"), &device, read_key));
     assert_false(ledger_read_revoked(SPAN_LITERAL("0:07"), &device, read_key));
     assert_int_equal(ledger_files_make(d.path, NULL), LP_OK); /* an `init` that was cut short does not empty them */
