@@ -91,7 +91,7 @@ void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx
     static const char *const verdicts[] = {"verdict applied", "verdict lost", "verdict refused", "verdict received"};
     char text[64];
     for (int i = 0; i < FAULT_COUNT; i++)
-        if (sqlite || i != FAULT_SERVER_POWER)
+        if (sqlite || !(i == FAULT_SERVER_POWER || i == FAULT_RESTORED || i == FAULT_SET_BACK))
             each(ctx, faults[i], counts->faults[i]);
     for (int i = 0; i < EVENT_COUNT; i++)
         each(ctx, events[i], counts->events[i]);

@@ -40,7 +40,8 @@
     F(RESTORED, "server-restored")                                                                                     \
     F(SET_BACK, "server-set-back")                                                                                     \
     F(SERVER_KILLED, "server-killed")                                                                                  \
-    F(SERVER_POWER, "server-power-cut")
+    F(SERVER_POWER, "server-power-cut")                                                                                \
+    F(SERVER_CLOCK, "server-clock-set")
 
 typedef enum world_fault {
 #define F(name, text) FAULT_##name,
@@ -62,7 +63,8 @@ typedef enum world_fault {
     E(MONTHS, "months-passed")                                                                                         \
     E(PURGED, "record-purged")                                                                                         \
     E(MARK_FORGOTTEN, "purge-mark-forgotten")                                                                          \
-    E(REVIEWED_PURGED, "review-purged")
+    E(REVIEWED_PURGED, "review-purged")                                                                                \
+    E(REPAIRED, "server-clock-repaired")
 
 typedef enum world_event {
 #define E(name, text) EVENT_##name,

@@ -361,6 +361,8 @@ const turn_info turns[] = {
     {"the pool is restored", 2, TROUBLE_COPIES, restore_pool},
     {"the server is killed", 2, TROUBLE_SERVER, kill_server},
     {"the server loses power", 2, TROUBLE_SERVER, server_power},
+    {"the server's clock is set", 0, TROUBLE_SERVER | TROUBLE_CLOCKS, turn_set_server_clock},
+    {"somebody sees to the server's clock", 0, TROUBLE_SERVER | TROUBLE_CLOCKS, turn_see_to_server_clock},
     {"the server's disk", 3, TROUBLE_SERVER | TROUBLE_DISKS, server_disk},
     {"a change nobody takes", 1, 0, poison},
     {"newer messages", 2, TROUBLE_VERSIONS, newer_parts},

@@ -19,4 +19,8 @@ void turn_forget_lead(world *w, uint32_t who);
 /** A lead on the device; -1 if none of some draws is. */
 int32_t turn_draw_lead(world *w, uint32_t who);
 
+/* The server's clock (turns_clock.c). */
+void turn_set_server_clock(world *w, uint32_t who);
+void turn_see_to_server_clock(world *w, uint32_t who);
+
 #endif

@@ -337,6 +337,7 @@ static bool settle_some(world *w, bool keep) {
 void world_settle(world *w, bool keep) {
     w->faults = (world_faults){.delay_min_ms = 1, .delay_max_ms = 50, .commit_max_ms = 5};
     w->disk.faults = (vfs_faults){0};
+    world_heal_server_clock(w);
     for (uint32_t i = 0; i < w->options.devices; i++) {
         w->devices[i].disk.faults = (vfs_faults){0};
         w->devices[i].asleep_ms = 0;

@@ -310,6 +310,9 @@ void world_invite(world *w, const char *staff, const char *role, uint8_t token_o
 bool world_operate(world *w, const char *verb, const char *name, const char *value);
 bool world_operate_with(world *w, const char *verb, const control_pair *pairs, uint32_t count);
 
+/** The machine's clock is right again, and a pool that was written while it was not is repaired (turns_clock.c). */
+void world_heal_server_clock(world *w);
+
 /* ---- the office (world_office.c) ---- */
 
 /** Before the pool is opened. */
@@ -376,6 +379,8 @@ bool world_holds(const world *w, uint32_t who, uint32_t record);
 void world_forgive(world *w, uint32_t who, uint32_t from);
 /** What is in the pool's history now may be purged from it. */
 void world_note_stored(world *w);
+/** The pool's clock was repaired: what it has of what people typed has earlier stamps now. */
+void world_restamped(world *w);
 /** I3, for the watched changes of a device. */
 void world_look(world *w, uint32_t who);
 /** A clock correction arrived: what is watched has new stamps. */

@@ -135,16 +135,36 @@ void world_forgive(world *w, uint32_t who, uint32_t from) {
     w->reader->ops->snapshot_end(w->reader);
 }
 
-void world_note_stored(world *w) {
+/* Looks for all that was typed in the pool's history. */
+static void find_typed(world *w, void (*note)(world_typed *t, const entry_walk *walk)) {
     assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
     for (uint32_t i = 0; i < w->typed_count; i++) {
         world_typed *t = &w->typed[i];
         entry_walk walk = {.world = w, .typed = t};
         assert_int_equal(w->reader->ops->read_history(w->reader, &w->records[t->record].id, on_entry, &walk, NULL),
                          LP_OK);
-        t->stored |= walk.found > 0;
+        if (walk.found)
+            note(t, &walk);
     }
     w->reader->ops->snapshot_end(w->reader);
+}
+
+static void note_stored(world_typed *t, const entry_walk *walk) {
+    (void)walk;
+    t->stored = true;
+}
+
+void world_note_stored(world *w) {
+    find_typed(w, note_stored);
+}
+
+static void note_stamp(world_typed *t, const entry_walk *walk) {
+    if (stamp_compare(walk->at, t->stamp) < 0)
+        t->stamp = walk->at;
+}
+
+void world_restamped(world *w) {
+    find_typed(w, note_stamp);
 }
 
 static bool in_table(const world_device *d, const char *sql, const world_typed *t, const lp_id *id) {

@@ -135,7 +135,9 @@ void world_look(world *w, uint32_t who) {
         world_expect(w, order >= 0 || left,
                      "device %u: what was typed into field %u has left the screen for something older (I3)", who,
                      t->field);
-        t->watched = order == 0;
+        /* A device that has not read a repaired pool yet has its value under the stamp of before (world_restamped). */
+        t->watched = order == 0 || (order > 0 && stored->stamp.author == t->stamp.author &&
+                                    span_equal(stored->value, span_of(t->value, t->value_size)));
         record_fini(&rec);
         buf_fini(&bytes);
     }

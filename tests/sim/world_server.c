@@ -299,7 +299,8 @@ bool world_operate_with(world *w, const char *verb, const control_pair *pairs, u
     assert_int_equal(control_request(verb, pairs, count, &j->request, NULL), LP_OK);
     run_operators_job(w, j);
     bool ok = !j->result;
-    world_note(w, "leadpoold %s --%s %s: %s", verb, pairs[0].name, pairs[0].value, ok ? "done" : j->error.message);
+    world_note(w, "leadpoold %s --%s %s: %s", verb, count ? pairs[0].name : "", count ? pairs[0].value : "",
+               ok ? "done" : j->error.message);
     job_free(j);
     if (committer_seq(w->committer) > before)
         tell_sessions(w, SESSION_MOVED);
