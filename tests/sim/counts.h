@@ -30,6 +30,7 @@
     F(DEVICE_ASLEEP, "device-asleep")                                                                                  \
     F(CLOCK_SET, "clock-set")                                                                                          \
     F(CLOCK_ABSURD, "clock-absurd")                                                                                    \
+    F(FUTURE, "future-stamp")                                                                                          \
     F(DISK_FULL, "disk-full")                                                                                          \
     F(DISK_EIO, "disk-error")                                                                                          \
     F(TEAR, "disk-tears")                                                                                              \

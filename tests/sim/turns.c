@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
+#include "tests/sim/scenes.h"
 #include "tests/sim/schedule.h"
 #include "tests/sim/turns.h"
 
@@ -27,24 +28,6 @@ static void wait_some(world *w, uint32_t who) {
 static void wait_long(world *w, uint32_t who) {
     (void)who;
     world_run(w, prop_between(&w->random, 500, 60000));
-}
-
-/* More than a page and a batch take. */
-static void make_bulk(world *w, uint32_t who) {
-    static char text[32001];
-    buf value = {0};
-    memset(text, 'x', sizeof text);
-    wire_put_text(&value, span_of(text, sizeof text - 1));
-    bool together = prop_chance(&w->random, 50);
-    uint32_t most = w->record_count + 16 < 28 ? w->record_count + 16 : 28;
-    while (w->record_count < most) {
-        uint32_t by = together ? who : (uint32_t)prop_below(&w->random, w->options.devices);
-        uint32_t before = w->record_count, made = world_make_lead(w, by, "bulk");
-        if (w->record_count == before)
-            break;
-        world_force(w, by, &w->records[made], LEAD_NEED, buf_span(&value));
-    }
-    buf_fini(&value);
 }
 
 /* ---- network ---- */
@@ -343,7 +326,8 @@ const turn_info turns[] = {
     {"sync stops", 4, 0, stop},
     {"some time passes", 19, 0, wait_some},
     {"much time passes", 5, 0, wait_long},
-    {"much is written", 1, 0, make_bulk},
+    {"much is written", 1, 0, scene_bulk},
+    {"two write at once", 3, 0, scene_busy},
     {"the network changes", 4, TROUBLE_NETWORK, network},
     {"the network calms down", 1, TROUBLE_NETWORK, calm},
     {"the program dies", 3, TROUBLE_DEVICES, kill_program},
@@ -353,6 +337,8 @@ const turn_info turns[] = {
     {"others lock the replicas", 3, TROUBLE_LOCKS, lock_replicas},
     {"the clock is set", 2, TROUBLE_CLOCKS, set_clock},
     {"the clock is absurd", 1, TROUBLE_CLOCKS, set_absurd_clock},
+    {"a batch is lost, then the clock", 2, TROUBLE_CLOCKS, scene_lost_batch},
+    {"a stamp from the future", 2, TROUBLE_CLOCKS, scene_future},
     {"the device's disk", 4, TROUBLE_DISKS, device_disk},
     {"the phone is backed up", 2, TROUBLE_COPIES, copy_device},
     {"the phone is set back", 2, TROUBLE_COPIES, roll_back},
@@ -364,6 +350,7 @@ const turn_info turns[] = {
     {"the server's clock is set", 0, TROUBLE_SERVER | TROUBLE_CLOCKS, turn_set_server_clock},
     {"somebody sees to the server's clock", 0, TROUBLE_SERVER | TROUBLE_CLOCKS, turn_see_to_server_clock},
     {"the server's disk", 3, TROUBLE_SERVER | TROUBLE_DISKS, server_disk},
+    {"a commit fails among many", 2, TROUBLE_SERVER | TROUBLE_DISKS, scene_failed_commit},
     {"a change nobody takes", 1, 0, poison},
     {"newer messages", 2, TROUBLE_VERSIONS, newer_parts},
     {"an older program", 2, TROUBLE_VERSIONS, older_program},

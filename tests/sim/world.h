@@ -109,7 +109,9 @@ typedef struct world_typed {
     char key[16];
     uint8_t value[64];
     size_t value_size;
-    stamp stamp;      /**< as of the last look; a clock correction moves it */
+    stamp stamp; /**< as of the last look; a clock correction moves it */
+    stamp
+        over; /**< another device's value that its author replaced with it; none: there was none, or it is not looked at */
     bool superseded;  /**< its author wrote the register again */
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
     bool may_refuse;  /**< the server is expected to refuse it */
@@ -369,6 +371,8 @@ void world_delete(world *w, uint32_t who, uint32_t record);
 void world_write(world *w, uint32_t who, uint32_t record);
 /** Writes one value past the library's own checks and the ledger, as a program of another version might. False: the replica was locked. */
 bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
+/** The same with a stamp after a hybrid time, and nothing that says so: the server is the first to notice. */
+bool world_force_after(world *w, uint32_t who, const world_record *rec, uint32_t field, span value, uint64_t after);
 /** The same with a text of its own, and the ledger: somebody writes to a record that is not on the device. */
 void world_stray(world *w, uint32_t who, uint32_t record);
 /** The visible text of a field in `text_out`, "" if empty. */

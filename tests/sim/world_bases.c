@@ -1,5 +1,6 @@
 /* world_bases.c - what an author was looking at is something that was there: the base of every entry of history is the stamp of another
- * entry of the record, or of a change that was refused or, after a restore, offered again by a device that is revoked now: it awaits review. A base that names an unsent value its own author replaced would hide a
+ * entry of the record, or of a change that was refused or, after a restore, offered again by a device that is revoked now: it awaits review; and
+ * it is no older than what the author's device showed. A base that names an unsent value its own author replaced would hide a
  * conflict, and nothing that is derived from history could tell. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "proto/change.h"
+#include "proto/schema.h"
 #include "server/review.h"
 #include "tests/sim/world.h"
 
@@ -56,8 +59,49 @@ static bool anything_refused(const world *w) {
     return refused > 0;
 }
 
+/* ---- what was on the screen ---- */
+
+typedef struct seen_walk {
+    const world_typed *typed;
+    stamp base;
+    bool found;
+} seen_walk;
+
+static bool find_typed(void *ctx, const store_history *entry) {
+    seen_walk *walk = ctx;
+    const world_typed *t = walk->typed;
+    wire_reader r = wire_open(entry->body);
+    reg change;
+    while (!walk->found && r.at < r.end && change_unpack(&r, &change))
+        walk->found = change.field == t->field && span_equal(change.key, span_text(t->key)) &&
+                      span_equal(change.value, span_of(t->value, t->value_size));
+    if (walk->found && entry->bases.size == STAMP_BYTES)
+        walk->base = stamp_unpack(entry->bases.data);
+    return !walk->found;
+}
+
+/* Values are unique texts, but for ticks and clearings; members of a group share the greatest base of theirs. */
+static bool is_telling(const world *w, const world_typed *t) {
+    const field_info *info = schema_field(w->records[t->record].kind, t->field);
+    return !stamp_is_none(t->over) && t->value_size > 6 && info && !info->group;
+}
+
+static void check_seen(world *w, uint32_t index) {
+    const world_typed *t = &w->typed[index];
+    seen_walk walk = {.typed = t};
+    if (!is_telling(w, t))
+        return;
+    const lp_id *id = &w->records[t->record].id;
+    assert_int_equal(w->reader->ops->read_history(w->reader, id, find_typed, &walk, NULL), LP_OK);
+    world_expect(w, !walk.found || stamp_compare(walk.base, t->over) >= 0,
+                 "change %u of device %u, field %u: history does not say what its author had seen (I4)", index,
+                 t->device, t->field);
+}
+
 void world_check_bases(world *w) {
     static base_walk walk;
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        check_seen(w, i);
     if (anything_refused(w))
         return;
     for (uint32_t r = 0; r < w->record_count; r++) {

@@ -8,6 +8,7 @@
 
 #include "client/clock.h"
 #include "client/fields.h"
+#include "client/kept.h"
 #include "client/layers.h"
 #include "client/txn.h"
 #include "proto/err.h"
@@ -32,12 +33,15 @@ static void remember(world *w, const world_typed *typed) {
         w->typed = realloc(w->typed, w->typed_capacity * sizeof *w->typed);
         assert_non_null(w->typed);
     }
+    world_typed *t = &w->typed[w->typed_count];
+    *t = *typed;
     for (uint32_t i = 0; i < w->typed_count; i++)
         if (same_register(&w->typed[i], typed)) {
             w->typed[i].superseded = true;
             w->typed[i].watched = false;
+            t->over = STAMP_NONE; /* if that is unsent, its base stays */
         }
-    w->typed[w->typed_count++] = *typed;
+    w->typed_count++;
     if (w->records[typed->record].kind == KIND_LEAD && (typed->field == LEAD_OWNER || typed->field == LEAD_EVENT)) {
         w->records[typed->record].moved = true;
         world_happened(w, EVENT_MOVED);
@@ -54,14 +58,17 @@ typedef struct draft {
     uint32_t count;
 } draft;
 
-/* True if the value differs from what is visible: only then it is a change. */
-static bool is_change(world *w, const world_typed *t) {
+/* True if the value differs from what is visible: only then it is a change. What is visible, if another device wrote it, is what its author is
+ * looking at. */
+static bool is_change(world *w, world_typed *t) {
     record rec;
     buf bytes = {0};
     bool change = true;
     if (world_load(w, t->device, &w->records[t->record].id, false, &rec, &bytes)) {
         const reg *stored = find_typed(&rec, t);
         change = !span_equal(stored ? stored->value : WIRE_NIL_SPAN, span_of(t->value, t->value_size));
+        if (stored && !kept_is_own(w->devices[t->device].replica, stored->stamp.author))
+            t->over = stored->stamp;
         record_fini(&rec);
     } else {
         change = t->value_size != 1 || t->value[0] != 0xc0;
@@ -302,6 +309,10 @@ void world_write(world *w, uint32_t who, uint32_t record_index) {
 }
 
 bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value) {
+    return world_force_after(w, who, rec, field, value, 0);
+}
+
+bool world_force_after(world *w, uint32_t who, const world_record *rec, uint32_t field, span value, uint64_t after) {
     replica *r = w->devices[who].replica;
     lp_error error = {.message = ""};
     layers l;
@@ -312,7 +323,7 @@ bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field
     lp_err err = layers_open(r, rec->kind, &rec->id, &l, &error);
     stamp at;
     if (!err)
-        err = clock_stamp(r, r->seen, &at, &error);
+        err = clock_stamp(r, after > r->seen ? after : r->seen, &at, &error);
     if (!err)
         err = layers_write(r, &l, &change, 1, at, &changed, &error);
     layers_close(&l);
