@@ -432,7 +432,7 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
     case VERDICT_REFUSED:
         outcome->refused++;
         outcome->refused_id = l->visible.id;
-        return keep_refused(r, l->rid, change, reason, error);
+        return BUG(REFUSED_NOT_KEPT) ? LP_OK : keep_refused(r, l->rid, change, reason, error);
     /* It does not stand, and is not refused: the office has it. While the device holds the
      * record, its author still finds it in the history. */
     case VERDICT_RECEIVED:

@@ -107,7 +107,7 @@ lp_err sqlite_commit(store *base, lp_error *error) {
         err = store_tally(s, error);
     if (err == LP_OK) {
         err = sql_do(&s->conn, SQL_COMMIT, error);
-        s->doubtful = err == LP_IO && !BUG(DOUBT_FORGOTTEN);
+        s->doubtful = err == LP_IO;
     }
     if (err) {
         sqlite_rollback(base);
@@ -163,8 +163,7 @@ lp_err sqlite_undo(store *base, lp_error *error) {
     assert(s->marked);
     s->marked = false;
     s->now = BUG(TALLY_NOT_UNDONE) ? s->now : s->mark;
-    if (!BUG(SEEN_NOT_FORGOTTEN))
-        forget_all(s);
+    forget_all(s);
     err = sql_do(&s->conn, SQL_UNDO, error);
     if (err == LP_OK)
         err = sql_do(&s->conn, SQL_RELEASE, error);

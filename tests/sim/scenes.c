@@ -77,8 +77,10 @@ void scene_lost_batch(world *w, uint32_t who) {
     uint32_t lead;
     if (!draw_lead(w, who, &lead))
         return;
-    world_device_stop(d);
     const char *field = draw_field(w);
+    d->wall_offset_ms =
+        prop_between(&w->random, -1900, -300); /* too little to be told of it, and stamps move all the same */
+    world_device_restart(d, true);
     type(w, who, lead, field);
     world_device_start(d, false);
     if (!run_until_frozen(w, d, 1) || d->link < 0)

@@ -12,7 +12,7 @@ void scene_bulk(world *w, uint32_t who);
 void scene_busy(world *w, uint32_t who);
 /** A batch leaves and never arrives; its author writes the same again, and after the next boot the clock is wrong. */
 void scene_lost_batch(world *w, uint32_t who);
-/** Good changes, and with them one stamped an hour ahead, as after a restart of a server whose clock had run ahead. */
+/** Good changes, and in the same batch one that another version of the program stamped an hour ahead: the server undoes the first. */
 void scene_future(world *w, uint32_t who);
 /** The server's disk fails one commit while more batches of the same device are on their way. */
 void scene_failed_commit(world *w, uint32_t who);

@@ -229,7 +229,7 @@ static void poison(world *w, uint32_t who) {
     wire_put_text(&value, span_of(text, sizeof text));
     if (w->record_count && w->records[0].kind == KIND_LEAD && world_holds(w, who, 0)) {
         world_count(w, FAULT_POISON);
-        world_force(w, who, &w->records[0], LEAD_JOB_TITLE, buf_span(&value));
+        w->devices[who].poisoned |= world_force(w, who, &w->records[0], LEAD_JOB_TITLE, buf_span(&value));
     }
     buf_fini(&value);
 }

@@ -171,6 +171,7 @@ typedef struct world_device {
     lp_err done;        /**< result of the last CLIENT_DONE */
     uint32_t done_count;
     uint32_t clock_answers; /**< MSG_CLOCK that arrived */
+    bool poisoned;          /**< it wrote something the server refuses */
     bool rolled_back;       /**< its file was replaced by an older copy, or is a copy of another's */
     int64_t corrections;    /**< as of the last look: how often it gave new stamps */
 } world_device;

@@ -257,6 +257,17 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
     buf_fini(&bytes);
 }
 
+/* What was refused is kept: beside the record, or in its past once something newer was typed or the office has it. */
+static void check_refused(world *w, uint32_t who) {
+    const world_device *d = &w->devices[who];
+    if (!d->poisoned || d->revoked || d->rolled_back || !world_holds(w, who, 0))
+        return;
+    world_expect(w,
+                 world_device_count(d, "SELECT (SELECT count(*) FROM refused WHERE reason <> '') +"
+                                       " (SELECT count(*) FROM past WHERE length(body) > 300)") > 0,
+                 "device %u: what the server refused is nowhere (I1)", who);
+}
+
 void world_check(world *w) {
     stamp last[WORLD_DEVICES_MAX] = {{0}};
     w->reader->ops->snapshot_end(w->reader);
@@ -273,6 +284,8 @@ void world_check(world *w) {
     world_rows_fini(&rows);
     for (uint32_t i = 0; i < w->typed_count; i++)
         check_typed(w, i, last);
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        check_refused(w, i);
     world_check_conflicts(w);
     world_check_bases(w);
     world_check_erased(w);

@@ -326,6 +326,8 @@ bool world_force_after(world *w, uint32_t who, const world_record *rec, uint32_t
         err = clock_stamp(r, after > r->seen ? after : r->seen, &at, &error);
     if (!err)
         err = layers_write(r, &l, &change, 1, at, &changed, &error);
+    if (!err && after)
+        err = replica_meta_put_int(r, "clock.forced", 0, &error);
     layers_close(&l);
     r->touched = true;
     if (!err)
