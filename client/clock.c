@@ -333,6 +333,13 @@ bool clock_line_at(const clock_line *line, int64_t boot, int64_t boot_ms, int64_
     return true;
 }
 
+bool clock_line_reached(const clock_line *line) {
+    bool reached = false;
+    for (uint32_t i = 0; i < line->count; i++)
+        reached |= line->list[i].boot == line->boot;
+    return reached;
+}
+
 void clock_line_around(const clock_line *line, int64_t oseq, int64_t *before_ms_out, int64_t *after_ms_out) {
     *before_ms_out = 0;
     *after_ms_out = line->now_ms;

@@ -51,6 +51,8 @@ lp_err clock_line_new(replica *r, clock_line **line_out, lp_error *error);
 void clock_line_free(clock_line *line);
 /** Server time at a moment of a boot; false if the server was not reached in it. The present boot counts as reached. */
 bool clock_line_at(const clock_line *line, int64_t boot, int64_t boot_ms, int64_t *server_ms_out);
+/** True if the server was reached in this boot: what the present is, is not only a guess. */
+bool clock_line_reached(const clock_line *line);
 /** Server time of the last contact before an entry of the outbox, 0 if there is none; and of the first after it, the present if none. */
 void clock_line_around(const clock_line *line, int64_t oseq, int64_t *before_ms_out, int64_t *after_ms_out);
 

@@ -149,6 +149,7 @@ typedef struct restamp {
     outbox_reason why;
     int64_t now_ms;
     uint64_t ahead; /* hybrid time that counts as far ahead of the present */
+    bool told;      /* the server has said in this boot what the present is; else what looks ahead may be right */
     uint64_t floor; /* what the next stamp is above */
     moves moves;
 } restamp;
@@ -157,7 +158,7 @@ typedef struct restamp {
  * their way. */
 static lp_err find_floor(replica *r, int64_t frozen, restamp *by, lp_error *error) {
     uint64_t judged = (uint64_t)replica_meta_int(r, "clock.judged", 0);
-    by->floor = judged < by->ahead ? judged : 0;
+    by->floor = !by->told || judged < by->ahead ? judged : 0;
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
     if (!s)
         return LP_IO;
@@ -166,7 +167,7 @@ static lp_err find_floor(replica *r, int64_t frozen, restamp *by, lp_error *erro
     lp_err err;
     while (!(err = statement_row(r, s, "read the outbox", error))) {
         stamp at = column_stamp(s, 4);
-        if (at.time > by->floor && at.time < by->ahead)
+        if (at.time > by->floor && (!by->told || at.time < by->ahead))
             by->floor = at.time;
     }
     return err == LP_NOT_FOUND ? LP_OK : err;
@@ -233,6 +234,7 @@ static lp_err restamp_after(replica *r, int64_t frozen, restamp *by, lp_error *e
     lp_err err = clock_line_new(r, &line, error);
     if (!err)
         err = collect(r, frozen, &list, &count, error);
+    by->told = !err && clock_line_reached(line);
     if (!err)
         err = find_floor(r, frozen, by, error);
     if (!err) {

@@ -308,6 +308,12 @@ void world_write(world *w, uint32_t who, uint32_t record_index) {
     world_set(w, who, record_index, lead_fields[prop_below(&w->random, 4)], next_text(w, who, text));
 }
 
+static uint64_t greatest_on(const record *rec, uint64_t greatest) {
+    for (uint32_t i = 0; i < rec->count; i++)
+        greatest = rec->regs[i].stamp.time > greatest ? rec->regs[i].stamp.time : greatest;
+    return greatest;
+}
+
 bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value) {
     return world_force_after(w, who, rec, field, value, 0);
 }
@@ -323,7 +329,7 @@ bool world_force_after(world *w, uint32_t who, const world_record *rec, uint32_t
     lp_err err = layers_open(r, rec->kind, &rec->id, &l, &error);
     stamp at;
     if (!err)
-        err = clock_stamp(r, after > r->seen ? after : r->seen, &at, &error);
+        err = clock_stamp(r, greatest_on(&l.visible, after), &at, &error);
     if (!err)
         err = layers_write(r, &l, &change, 1, at, &changed, &error);
     if (!err && after)

@@ -127,6 +127,34 @@ static void no_stamp_is_given_twice_after_the_clock_went_back(void **state) {
     rig_close(&r);
 }
 
+static void other_boot_id(void *ctx, uint8_t id_out[16]) {
+    (void)ctx;
+    memset(id_out, 9, 16);
+}
+
+/* After a boot with a clock that is far behind: what the server has judged only looks ahead. */
+static void no_stamp_is_given_twice_before_the_server_has_said_the_time(void **state) {
+    rig r;
+    stamp judged, next;
+    (void)state;
+    rig_open(&r, true);
+    restamp(&r, 0, 0);
+    r.now_ms += 10000;
+    lp_id one = rig_make_lead(&r, "judged");
+    freeze_and_settle(&r, 1, true);
+    assert_true(rig_get(&r, &one, "full_name", &judged, NULL));
+    r.env.boot_id = other_boot_id;
+    r.now_ms -= HOUR_MS;
+    rig_reopen(&r);
+    lp_id two = rig_make_lead(&r, "next");
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, UINT64_MAX, RESTAMP_ESTIMATE, NULL), LP_OK);
+    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    assert_true(rig_get(&r, &two, "full_name", &next, NULL));
+    assert_true(stamp_compare(judged, next) < 0);
+    rig_close(&r);
+}
+
 /* The server's clock was an hour ahead and took what was stamped so. */
 static void what_is_far_ahead_is_followed_on_its_record_only(void **state) {
     rig r;
@@ -244,6 +272,7 @@ int main(void) {
         cmocka_unit_test(bases_follow_what_they_name),
         cmocka_unit_test(what_the_server_holds_stays_and_nothing_moves_below_it),
         cmocka_unit_test(no_stamp_is_given_twice_after_the_clock_went_back),
+        cmocka_unit_test(no_stamp_is_given_twice_before_the_server_has_said_the_time),
         cmocka_unit_test(what_is_far_ahead_is_followed_on_its_record_only),
         cmocka_unit_test(a_server_that_finds_a_stamp_ahead_gets_one_that_is_not),
         cmocka_unit_test(stamps_in_the_future_come_back_to_the_present),
