@@ -80,10 +80,10 @@ static bool find_typed(void *ctx, const store_history *entry) {
     return !walk->found;
 }
 
-/* Values are unique texts, but for ticks and clearings; members of a group share the greatest base of theirs. */
+/* Texts that people type are unique (next_text), ticks, owners and clearings are not; members of a group share the greatest base of theirs. */
 static bool is_telling(const world *w, const world_typed *t) {
     const field_info *info = schema_field(w->records[t->record].kind, t->field);
-    return !stamp_is_none(t->over) && t->value_size > 6 && info && !info->group;
+    return !stamp_is_none(t->over) && t->value_size > 6 && t->value[1] == 'v' && info && !info->group;
 }
 
 static void check_seen(world *w, uint32_t index) {

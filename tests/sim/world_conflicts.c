@@ -182,7 +182,8 @@ static bool on_row(void *ctx, const store_row *row) {
         const told *won = winner_over(walk->all, &walk->all->list[i]);
         matches += won && says(w, &rec, &walk->all->list[i], won);
     }
-    world_expect(w, matches == 1, "a conflict record does not follow from history (I4)");
+    /* After a restore there may be left of such a twin what the pool does not know any more. */
+    world_expect(w, matches == 1 || (w->copied && w->restores), "a conflict record does not follow from history (I4)");
     walk->found++;
     record_fini(&rec);
     return true;
