@@ -256,14 +256,22 @@ static lp_err release_rid(replica *r, held_scope *scope, int64_t rid, bool tell,
     return err;
 }
 
-lp_err holdings_release(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {
+static lp_err release_id(replica *r, held_scope *scope, const lp_id *id, bool tell, lp_error *error) {
     replica_row row;
     lp_err err = replica_load(r, id, &row, error);
     if (err)
         return err == LP_NOT_FOUND ? LP_OK : err;
     int64_t rid = row.rid;
     statement(r, STATEMENT_ROW_BY_ID, NULL);
-    return release_rid(r, scope, rid, false, error);
+    return release_rid(r, scope, rid, tell, error);
+}
+
+lp_err holdings_release(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {
+    return release_id(r, scope, id, false, error);
+}
+
+lp_err holdings_withdraw(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {
+    return release_id(r, scope, id, true, error);
 }
 
 /* Releases what a query with one parameter, the scope's number, finds. A record is released while the walk stands on it: only columns
@@ -327,6 +335,12 @@ lp_err holdings_begin_reading(replica *r, held_scope *scope, bool anew, bool new
         touch(r, scope);
     }
     return LP_OK;
+}
+
+lp_err holdings_doubt(replica *r, held_scope *scope, lp_error *error) {
+    scope->reading = READING_EPOCH;
+    touch(r, scope);
+    return statement_run_int(r, STATEMENT_CAME_DROP, scope->number, error);
 }
 
 lp_err holdings_note_came(replica *r, held_scope *scope, int64_t rid, lp_error *error) {

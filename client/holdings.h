@@ -53,6 +53,11 @@ lp_err holdings_let_go(replica *r, int64_t rid, lp_error *error);
 /** `scope` holds a record no more; unknown ids are left alone. */
 lp_err holdings_release(replica *r, held_scope *scope, const lp_id *id, lp_error *error);
 
+/** The same, and what the record's server layer had is told to replica.gone. */
+lp_err holdings_withdraw(replica *r, held_scope *scope, const lp_id *id, lp_error *error);
+/** What the next re-read of the scope does not bring is told to replica.gone. */
+lp_err holdings_doubt(replica *r, held_scope *scope, lp_error *error);
+
 /** A re-read begins. `anew`: under another epoch or generation than what came of an unfinished one. */
 lp_err holdings_begin_reading(replica *r, held_scope *scope, bool anew, bool new_epoch, lp_error *error);
 /** A record came, or was made here and reached the server, while scopes are re-read. */

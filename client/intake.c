@@ -18,6 +18,7 @@ typedef struct intake {
     wire_reader whole; /* the ids that come whole, in the order in which they come */
     uint32_t whole_left;
     lp_id next_whole;
+    bool replaces; /* all come whole, and what the server has no more is told */
     bool open;
     bool is_whole; /* the open record: its registers are gathered in `came` */
     bool news;
@@ -31,7 +32,7 @@ static void advance_whole(intake *in) {
 }
 
 static bool comes_whole(intake *in, const lp_id *id) {
-    if (in->scope->reading != READING_NEWS)
+    if (in->scope->reading != READING_NEWS || in->replaces)
         return true;
     if (!in->whole_left || !id_equal(&in->next_whole, id))
         return false;
@@ -54,7 +55,7 @@ static lp_err open_record(intake *in, const change_set *set, lp_error *error) {
 
 static lp_err save_record(intake *in, lp_error *error) {
     layers *l = &in->l;
-    bool tell = in->scope->reading == READING_EPOCH;
+    bool tell = in->scope->reading == READING_EPOCH || in->replaces;
     if (in->is_whole)
         return whole_replace(in->r, l, &in->came, tell, &in->news, error);
     return l->visible.count || l->server.count ? layers_save(in->r, l, error) : LP_OK;
@@ -226,6 +227,11 @@ lp_err intake_take(replica *r, held_scope *scope, span whole, span changes, pull
     intake in = {.r = r, .scope = scope, .outcome = outcome};
     in.whole = page_ids(whole, &in.whole_left);
     advance_whole(&in);
+    return take_in(&in, changes, error);
+}
+
+lp_err intake_replace(replica *r, held_scope *scope, span changes, pull_outcome *outcome, lp_error *error) {
+    intake in = {.r = r, .scope = scope, .outcome = outcome, .replaces = true};
     return take_in(&in, changes, error);
 }
 

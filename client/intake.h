@@ -10,6 +10,9 @@
  *  replica. */
 lp_err intake_take(replica *r, held_scope *scope, span whole, span changes, pull_outcome *outcome, lp_error *error);
 
+/** The same, but all of them replace what the server layer had, and what it had and did not come is told to replica.gone. */
+lp_err intake_replace(replica *r, held_scope *scope, span changes, pull_outcome *outcome, lp_error *error);
+
 /** Tries again what another version of the program put aside. A transaction of its own, if there is anything. */
 lp_err intake_retry(replica *r, lp_error *error);
 

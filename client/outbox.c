@@ -220,6 +220,12 @@ lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error) {
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 
+bool outbox_is_empty(replica *r) {
+    uint64_t frozen = 1;
+    bool waiting = true;
+    return !outbox_next_batch(r, 0, &frozen, NULL) && frozen == 0 && !outbox_unfrozen(r, &waiting, NULL) && !waiting;
+}
+
 /* The oseqs the next batch spans; first is 0 if nothing is left to freeze. */
 static lp_err next_range(replica *r, size_t bytes_max, int64_t *first_out, int64_t *last_out, lp_error *error) {
     int64_t frozen;

@@ -77,6 +77,9 @@ lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *er
 uint64_t outbox_last_settled(replica *r);
 /** Highest batch number ever frozen. Outside a transaction too. */
 lp_err outbox_last_batch(replica *r, uint64_t *number_out, lp_error *error);
+/** True if the outbox is known to be empty. While it is not, be it another process's, the server may hold what this end does not know to be there
+ *  yet: a batch on its way, or one that was given up. Outside a transaction too. */
+bool outbox_is_empty(replica *r);
 /** True if something waits to be frozen. Outside a transaction too. */
 lp_err outbox_unfrozen(replica *r, bool *waiting_out, lp_error *error);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/erase.h"
+#include "client/heal.h"
 #include "client/holdings.h"
 #include "client/intake.h"
 #include "client/quarantine.h"
@@ -38,6 +39,12 @@ static lp_err load_cursor(replica *r, span scope, buf *kept, cursor *cursor_out,
     return err;
 }
 
+lp_err pull_cursor(replica *r, span scope, buf *out, lp_error *error) {
+    char key[SCOPE_NAME_BYTES_MAX + 16];
+    cursor_key(scope, key, sizeof key);
+    return replica_meta(r, key, out, error);
+}
+
 static lp_err store_cursor(replica *r, const cursor *c, lp_error *error) {
     char key[SCOPE_NAME_BYTES_MAX + 16];
     buf bytes = {0};
@@ -61,7 +68,7 @@ static lp_err erase_all(replica *r, span part, pull_outcome *outcome, lp_error *
             continue;
         known = false;
         err = BUG(ERASED_NOT_REMOVED) ? LP_OK : erase_record(r, &id, &known, error);
-        scrub |= !err && known;
+        scrub = true; /* known or not: a row that was lost by itself may have left its text in the file */
         outcome->records += !err && known;
         outcome->record = id;
     }
@@ -134,10 +141,12 @@ static lp_err apply_page(replica *r, held_scope *scope, const page *what, const 
         return err;
     /* With something aside the digests differ, and it is known why. */
     if (!incomplete && what->digest.size && digest_unpack(what->digest, &server)) {
-        outcome->compared = true;
-        outcome->diverged |= !digest_equal(server, scope->sum);
+        bool same = digest_equal(server, scope->sum);
+        outcome->compared |= UINT64_C(1) << scope->number;
+        outcome->differs |= (uint64_t)!same << scope->number;
+        err = same ? heal_is_well(r, scope->name, error) : LP_OK;
     }
-    return store_cursor(r, &what->cursor, error);
+    return err ? err : store_cursor(r, &what->cursor, error);
 }
 
 /* The scope of a page; NULL if the device does not hold it any more. Before the server has named any, pages name them. */
@@ -234,6 +243,15 @@ lp_err pull_scopes(replica *r, span scopes, lp_error *error) {
     r->touched = true;
     lp_err err = move_scopes(r, scopes, error);
     return err ? err : replica_meta_put(r, "scopes", scopes, error);
+}
+
+lp_err pull_doubt(replica *r, held_scope *scope, lp_error *error) {
+    char key[SCOPE_NAME_BYTES_MAX + 16];
+    cursor_key(span_text(scope->name), key, sizeof key);
+    lp_err err = replica_meta_drop(r, key, error);
+    if (!err)
+        err = holdings_doubt(r, scope, error);
+    return err ? err : replica_meta_put_int(r, "evicted", 1, error); /* own changes are to come too */
 }
 
 lp_err pull_forget_cursors(replica *r, lp_error *error) {

@@ -10,8 +10,9 @@ typedef struct pull_outcome {
     uint64_t changes; /**< in the page */
     uint32_t records; /**< whose visible value changed */
     lp_id record;     /**< the last of them */
-    bool compared;    /**< a page ended a scope, at this replica's cursor: digests were compared */
-    bool diverged;    /**< the server's digest at the page's end is not this replica's */
+    uint64_t
+        compared; /**< scopes, a bit each by number, that a page ended at this replica's cursor: digests were compared */
+    uint64_t differs; /**< those whose digest at the page's end is not the server's */
 } pull_outcome;
 
 /** Applies one page, in the caller's write transaction; after the last of an answer call holdings_evict. Errors: LP_PROTOCOL, those of the replica. */
@@ -21,6 +22,10 @@ lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *err
 lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
 /** The next pull reads every scope from its beginning. In a write transaction. */
 lp_err pull_forget_cursors(replica *r, lp_error *error);
+/** The next pull reads this scope from its beginning, and what the server does not have goes to `recovered`. In a write transaction. */
+lp_err pull_doubt(replica *r, held_scope *scope, lp_error *error);
+/** The kept cursor of a scope, as page.h has it, appended. LP_NOT_FOUND (error untouched) if there is none. */
+lp_err pull_cursor(replica *r, span scope, buf *out, lp_error *error);
 /** Takes note of the scopes the server named (an array of texts): those missing hold nothing any more. In a write transaction; call
  *  holdings_evict at its end. */
 lp_err pull_scopes(replica *r, span scopes, lp_error *error);

@@ -91,6 +91,7 @@ lp_err replica_status(replica *r, lp_status *status, lp_error *error) {
         err = copy_digest(r, status, error);
     status->device = r->clock.author;
     status->pool = r->pool;
+    status->healed = (uint64_t)replica_meta_int(r, "healed", 0);
     status->last_sync_ms = replica_meta_int(r, "sync.last_ms", 0);
     int64_t now_ms = r->env->wall_ms(r->env->ctx);
     if (status->unsent && now_ms > status->oldest_unsent_ms)

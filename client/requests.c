@@ -265,6 +265,18 @@ lp_err requests_rejoin(client_session *s, client_actions *actions, lp_error *err
     return err;
 }
 
+lp_err requests_heal(client_session *s, client_actions *actions, lp_error *error) {
+    buf cursors = {0}, ranges = {0};
+    message m;
+    lp_err err = heal_ask(s->replica, &s->heal, &m, &cursors, &ranges, error);
+    if (!err)
+        send(s, actions, REQUEST_HEAL, &m, &err, error);
+    s->result.round_trips += !err;
+    buf_fini(&cursors);
+    buf_fini(&ranges);
+    return err;
+}
+
 lp_err requests_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
                      lp_error *error) {
     message m = {.number = kind == REQUEST_WAIT ? MSG_WAIT : MSG_SYNC,

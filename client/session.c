@@ -75,7 +75,7 @@ void session_notify(client_actions *actions, lp_event_kind kind, const lp_id *id
         a->event.id = *id;
 }
 
-static void enter(client_session *s, client_actions *actions, lp_state state, const char *reason) {
+void session_enter(client_session *s, client_actions *actions, lp_state state, const char *reason) {
     bool changed = s->state != state;
     s->state = state;
     snprintf(s->reason, sizeof s->reason, "%s", reason);
@@ -100,7 +100,7 @@ static void finish(client_session *s, client_actions *actions, lp_err err, const
 /* Ends for good: a person has to do something. */
 static void block(client_session *s, client_actions *actions, lp_err err, const char *text) {
     drop_connection(s, actions);
-    enter(s, actions, LP_STATE_BLOCKED, text);
+    session_enter(s, actions, LP_STATE_BLOCKED, text);
     s->deadline_ms = NEVER;
     s->next_attempt_ms = 0;
     if (!s->keep)
@@ -138,7 +138,7 @@ void session_retry(client_session *s, client_actions *actions, lp_err err, const
     drop_connection(s, actions);
     bool again = s->keep || (s->progressed && err == LP_OFFLINE);
     if (!again) {
-        enter(s, actions, LP_STATE_IDLE, text);
+        session_enter(s, actions, LP_STATE_IDLE, text);
         finish(s, actions, err, text);
         return;
     }
@@ -147,7 +147,7 @@ void session_retry(client_session *s, client_actions *actions, lp_err err, const
     int64_t delay_ms = backoff_ms(s) + server_ms;
     s->failures++;
     s->progressed = false;
-    enter(s, actions, LP_STATE_WAITING, text);
+    session_enter(s, actions, LP_STATE_WAITING, text);
     s->deadline_ms = session_boot_ms(s) + delay_ms;
     s->next_attempt_ms = s->replica->env->wall_ms(s->replica->env->ctx) + delay_ms;
 }
@@ -205,15 +205,15 @@ static void arrive(client_session *s, client_actions *actions) {
     s->failures = 0;
     if (s->state != LP_STATE_LIVE)
         note_in_sync(s);
-    const char *reason = s->diverged ? "this replica differs from the server's pool; join again into a new one" : "";
+    const char *reason = s->differs ? session_divergence(s) : "";
     if (s->keep) {
         replica_checkpoint(s->replica, false);
-        enter(s, actions, LP_STATE_LIVE, reason);
+        session_enter(s, actions, LP_STATE_LIVE, reason);
         return;
     }
     session_act(actions, CLIENT_CLOSE);
     memset(s->requests, 0, sizeof s->requests);
-    enter(s, actions, LP_STATE_IDLE, reason);
+    session_enter(s, actions, LP_STATE_IDLE, reason);
     finish(s, actions, LP_OK, "in sync");
 }
 
@@ -236,11 +236,13 @@ static void work(client_session *s, client_actions *actions) {
         err = offer_some(s, actions, &error);
     bool busy = requests_in_flight(s, REQUEST_PUSH) + requests_in_flight(s, REQUEST_OFFER) > 0 || s->becoming;
     bool pulling = requests_pulling(s);
-    bool idle = !err && !busy && !pulling;
+    bool idle = !err && !busy && !pulling, healing = false;
     if (idle && s->pulled && s->welcomed)
+        err = session_heal(s, actions, &healing, &error);
+    if (!err && idle && s->pulled && s->welcomed && !healing)
         arrive(s, actions);
     bool stay = s->state != LP_STATE_IDLE;
-    if (idle && stay && (!s->pulled || (s->welcomed && requests_in_flight(s, REQUEST_WAIT) == 0)))
+    if (!err && idle && stay && !healing && (!s->pulled || (s->welcomed && requests_in_flight(s, REQUEST_WAIT) == 0)))
         err = pull_some(s, actions, &error);
     if (err) {
         session_fail(s, actions, err, &error);
@@ -325,8 +327,18 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
         }
         /* fall through */
     case MSG_ERROR:
+        if (done.kind == REQUEST_HEAL) {
+            session_on_heal_refused(s, actions);
+            break;
+        }
         on_refused(s, actions, &m);
         break;
+    case MSG_DIGESTED:
+        if (done.kind == REQUEST_HEAL) {
+            session_on_digested(s, actions, &m);
+            break;
+        }
+        /* fall through */
     default:
         block(s, actions, LP_PROTOCOL, "the server gave an answer this version does not know; update the app");
         break;
@@ -338,14 +350,17 @@ static void on_message(client_session *s, client_actions *actions, uint32_t id, 
 /* ---- events ---- */
 
 static void connect(client_session *s, client_actions *actions) {
+    lp_error ignored;
+    heal_audit_due(s->replica, &ignored); /* if it cannot be done now, it stays due */
     session_act(actions, CLIENT_CONNECT);
     s->deadline_ms = session_boot_ms(s) + CLIENT_CONNECT_MS;
     s->next_attempt_ms = 0;
     s->sent = 0;
     s->pulled = false;
     s->acked_seq = 0;
+    s->differs = 0;
     s->line = line_of(replica_meta_int(s->replica, "line.bytes", 0));
-    enter(s, actions, LP_STATE_CONNECTING, "");
+    session_enter(s, actions, LP_STATE_CONNECTING, "");
 }
 
 static void on_start(client_session *s, client_actions *actions, bool keep) {
@@ -370,7 +385,7 @@ static void on_open(client_session *s, client_actions *actions, span binding) {
     if (s->binding_size)
         memcpy(s->binding, binding.data, s->binding_size);
     s->lead_ms = s->best_ms = 0;
-    enter(s, actions, LP_STATE_SYNCING, "");
+    session_enter(s, actions, LP_STATE_SYNCING, "");
     lp_err err = session_settle_stamps(s, &error);
     if (!err)
         err = requests_hello(s, actions, &error);
@@ -410,7 +425,7 @@ void client_step(client_session *s, const client_event *event, client_actions *a
     case CLIENT_STOP:
         drop_connection(s, actions_out);
         s->deadline_ms = NEVER;
-        enter(s, actions_out, LP_STATE_IDLE, "stopped before all was in sync");
+        session_enter(s, actions_out, LP_STATE_IDLE, "stopped before all was in sync");
         break;
     case CLIENT_OPEN:
         if (s->state == LP_STATE_CONNECTING)

@@ -99,6 +99,7 @@ void session_on_welcome(client_session *s, client_actions *actions, const messag
         else
             replica_rollback(s->replica);
         s->moves++;
+        s->differs = 0;
         s->pulled = false;
     }
     bool new_epoch = false;

@@ -24,7 +24,7 @@ static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_ou
         stale |= p.cursor.seq < s->acked_seq;
     }
     /* Answers may come in any order: what is on a page from before a push that is settled here already cannot be compared. */
-    outcome->compared &= !stale;
+    outcome->compared = stale ? 0 : outcome->compared;
     return LP_OK;
 }
 
@@ -78,14 +78,6 @@ static lp_err look_at_epoch(client_session *s, span pages, bool *applied_out, bo
     return err;
 }
 
-/* While something is unsettled, be it another process's, the server may hold what this end does not know to be there yet: a batch on its
- * way, or one that was given up. */
-static bool all_is_settled(replica *r) {
-    uint64_t frozen = 1;
-    bool waiting = true;
-    return !outbox_next_batch(r, 0, &frozen, NULL) && frozen == 0 && !outbox_unfrozen(r, &waiting, NULL) && !waiting;
-}
-
 void session_on_synced(client_session *s, client_actions *actions, request done, const message *m) {
     lp_error error = {.code = LP_OK};
     outbox_outcome pushed = {0};
@@ -131,9 +123,11 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
     if (has_pages)
         s->pulled = !more && requests_in_flight(s, REQUEST_PUSH) == 0;
     s->moves += m->scopes.size != 0;
-    s->pulled &= done.moves == s->moves; /* what was granted meanwhile has to be read */
-    if (pulled.compared && all_is_settled(s->replica))
-        s->diverged = s->result.diverged = pulled.diverged;
+    s->differs = m->scopes.size ? 0 : s->differs; /* numbers of scopes may be others now */
+    s->pulled &= done.moves == s->moves;          /* what was granted meanwhile has to be read */
+    if (pulled.compared && outbox_is_empty(s->replica))
+        s->differs = (s->differs & ~pulled.compared) | (pulled.differs & pulled.compared);
+    s->result.diverged = s->differs != 0;
     pulled.records += (uint32_t)evicted * 2; /* no one of them is named: it is not there any more */
     if (pulled.changes || evicted)
         session_count_conflicts(s);

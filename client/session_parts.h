@@ -1,9 +1,10 @@
-/* session_parts.h - what the files of the session share: session.c decides, requests.c asks, session_hello.c and
- * session_pages.c take the answers in. Nobody else includes this. */
+/* session_parts.h - what the files of the session share: session.c decides, requests.c asks, session_hello.c,
+ * session_pages.c and session_heal.c take the answers in. Nobody else includes this. */
 #ifndef CLIENT_SESSION_PARTS_H
 #define CLIENT_SESSION_PARTS_H
 
 #include "client/epoch.h"
+#include "client/heal.h"
 #include "client/line.h"
 #include "client/session.h"
 #include "proto/message.h"
@@ -20,7 +21,8 @@ typedef enum request_kind {
     REQUEST_PULL,
     REQUEST_WAIT,
     REQUEST_OFFER,
-    REQUEST_REJOIN
+    REQUEST_REJOIN,
+    REQUEST_HEAL
 } request_kind;
 
 typedef struct request {
@@ -35,17 +37,19 @@ typedef struct request {
     int64_t sent_ms; /* in boot time */
 } request;
 
-#define REQUESTS_MAX (CLIENT_WINDOW + 4) /* the window, a hello, a pull, a wait, an offer */
+#define REQUESTS_MAX (CLIENT_WINDOW + 5) /* the window, a hello, a pull, a wait, an offer, digests */
 
 struct client_session {
     replica *replica;
     lp_state state;
     bool keep;
-    bool welcomed;       /* on this connection */
-    uint32_t moves;      /* how often the scopes have moved: what was asked before did not ask for all of them */
-    bool pulled;         /* every scope was read to its end since the last push */
-    uint32_t clocks;     /* corrections since something was exchanged */
-    bool diverged;       /* in sync, yet the digests differ */
+    bool welcomed;   /* on this connection */
+    uint32_t moves;  /* how often the scopes have moved: what was asked before did not ask for all of them */
+    bool pulled;     /* every scope was read to its end since the last push */
+    uint32_t clocks; /* corrections since something was exchanged */
+    uint64_t
+        differs; /* scopes, a bit each by number, that were read to their end and whose digest is not the server's */
+    heal heal;   /* what is done about it */
     bool progressed;     /* on this connection something was exchanged */
     bool becoming;       /* another device: nothing else is asked for until it is one */
     bool forgotten;      /* the reason for it: the server did not know this one */
@@ -74,6 +78,7 @@ struct client_session {
 
 /** Hands over what was decided so far: the other end works on it while this one goes on. */
 void session_hand_over(client_actions *actions);
+void session_enter(client_session *s, client_actions *actions, lp_state state, const char *reason);
 void session_notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done);
 /** Ends this connection; tries again later, or says so to who asked for one sync. */
 void session_retry(client_session *s, client_actions *actions, lp_err err, const char *text, int64_t server_ms);
@@ -100,6 +105,16 @@ void session_on_joined(client_session *s, client_actions *actions, span bytes);
 
 void session_on_synced(client_session *s, client_actions *actions, request done, const message *m);
 
+/* ---- session_heal.c ---- */
+
+/** Begins to set right a scope that differs, if there is one and a try is left. *busy_out: an answer about it is due. Errors: those of the replica. */
+lp_err session_heal(client_session *s, client_actions *actions, bool *busy_out, lp_error *error);
+void session_on_digested(client_session *s, client_actions *actions, const message *m);
+/** The server did not understand what it was asked. */
+void session_on_heal_refused(client_session *s, client_actions *actions);
+/** Why it differs for good, and what to do. */
+const char *session_divergence(const client_session *s);
+
 /* ---- requests.c ---- */
 
 int64_t session_boot_ms(const client_session *s);
@@ -123,6 +138,8 @@ lp_err requests_push(client_session *s, client_actions *actions, uint64_t number
 lp_err requests_offer(client_session *s, client_actions *actions, bool *some_out, lp_error *error);
 /** Asks to become another device. */
 lp_err requests_rejoin(client_session *s, client_actions *actions, lp_error *error);
+/** Asks about the ranges of s->heal. */
+lp_err requests_heal(client_session *s, client_actions *actions, lp_error *error);
 /** Asks for pages, or to be told of them. */
 lp_err requests_pull(client_session *s, client_actions *actions, request_kind kind, span cursors, size_t page_bytes,
                      lp_error *error);

@@ -30,6 +30,10 @@
     S(HELD_NOT_CAME, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 "                                       \
                      "AND NOT EXISTS(SELECT 1 FROM came WHERE scope = ?1 AND came.rid = record.rid) "                  \
                      "ORDER BY rid LIMIT 1")                                                                           \
+    S(HELD_LAYERS, "SELECT id, kind, held, coalesce(server_body, body), coalesce(server_stamps, stamps) FROM record "  \
+                   "WHERE id BETWEEN ?1 AND ?2 AND held & ?3 ORDER BY id")                                             \
+    S(HELD_IDS, "SELECT id FROM record WHERE id BETWEEN ?1 AND ?2 AND held & ?3 ORDER BY id")                          \
+    S(META_DROP_LIKE, "DELETE FROM meta WHERE key GLOB ?1")                                                            \
     S(CAME_ADD, "INSERT OR IGNORE INTO came(scope, rid) VALUES(?1, ?2)")                                               \
     S(CAME_DROP, "DELETE FROM came WHERE scope = ?1")                                                                  \
     S(CAME_DROP_RID, "DELETE FROM came WHERE rid = ?1")                                                                \

@@ -33,9 +33,9 @@ typedef struct message {
     uint64_t version, version_min, device, batch, after, fence, page_bytes, timeout_ms, code, retry_ms, kept_seq, seq,
         taken, given_up;
     int64_t now_ms;
-    bool more, anew;
+    bool more, anew, records, moved;
     span nonce, token, public_key, install, label, pool, pool_name, staff, staff_name, role, signature, program, epoch,
-        scopes, seal_key, pass, forks, entries, others;
+        scopes, seal_key, pass, forks, entries, others, ranges, digests, digest;
     span changes, hash, cursors, verdicts, pages, reason, verb, arguments, result;
 } message;
 

@@ -65,7 +65,7 @@ static lp_err report(control *c, store_reader *reader, buf *out, lp_error *error
     lp_id_format(&c->pool->id, pool_id);
     crypto_hex(span_of(e.epoch, EPOCH_BYTES), epoch);
     digest_format(sum, sum_text);
-    wire_put_map(out, 14);
+    wire_put_map(out, 15);
     put_text(out, "pool", c->pool->name);
     put_text(out, "pool_id", pool_id);
     put_text(out, "epoch", epoch);
@@ -75,6 +75,7 @@ static lp_err report(control *c, store_reader *reader, buf *out, lp_error *error
     put_number(out, "records", counts.records);
     put_number(out, "bytes", counts.bytes);
     put_text(out, "digest", sum_text);
+    put_number(out, "healed", c->pool->healed);
     put_number(out, "connections", c->connections ? c->connections(c->ctx) : 0);
     wire_put_text(out, SPAN_LITERAL("serving"));
     wire_put_bool(out, c->started_ms != 0);

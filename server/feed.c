@@ -100,16 +100,30 @@ static size_t most_bytes(const builder *b, uint32_t count) {
     return bytes;
 }
 
-static void put_sets(builder *b, const record *rec, uint32_t count) {
+/* `sorted`: registers of the record by stamp. One set per stamp. */
+static void put_sets(changes_writer *w, const record *rec, const reg *sorted, uint32_t count) {
     for (uint32_t i = 0; i < count;) {
-        stamp at = b->sorted[i].stamp;
-        changes_begin(&b->writer);
-        if (b->sorted[i].uncertain)
-            changes_mark_uncertain(&b->writer);
-        for (; i < count && stamp_compare(b->sorted[i].stamp, at) == 0; i++)
-            change_put(&b->writer, b->sorted[i].field, b->sorted[i].key, b->sorted[i].value);
-        changes_end(&b->writer, rec->kind, &rec->id, at, STAMP_NONE, 0);
+        stamp at = sorted[i].stamp;
+        changes_begin(w);
+        if (sorted[i].uncertain)
+            changes_mark_uncertain(w);
+        for (; i < count && stamp_compare(sorted[i].stamp, at) == 0; i++)
+            change_put(w, sorted[i].field, sorted[i].key, sorted[i].value);
+        changes_end(w, rec->kind, &rec->id, at, STAMP_NONE, 0);
     }
+}
+
+lp_err feed_put_record(changes_writer *w, const record *rec, lp_error *error) {
+    reg *sorted = rec->count ? malloc(rec->count * sizeof *sorted) : NULL;
+    if (rec->count && !sorted)
+        return err_plain(error, LP_NOMEM);
+    if (rec->count) {
+        memcpy(sorted, rec->regs, rec->count * sizeof *sorted);
+        qsort(sorted, rec->count, sizeof *sorted, by_stamp);
+        put_sets(w, rec, sorted, rec->count);
+    }
+    free(sorted);
+    return LP_OK;
 }
 
 static size_t page_bytes_of(const builder *b) {
@@ -145,7 +159,7 @@ static bool add_picked(builder *b, uint32_t count, uint64_t seq) {
         b->full = true;
         return false;
     }
-    put_sets(b, &b->rec, count);
+    put_sets(&b->writer, &b->rec, b->sorted, count);
     b->reached = seq;
     return true;
 }

@@ -2,6 +2,7 @@
 #ifndef SERVER_FEED_H
 #define SERVER_FEED_H
 
+#include "proto/change.h"
 #include "server/access.h"
 
 #define FEED_PAGE_BYTES 262144 /**< a page's size if the device does not say */
@@ -13,5 +14,8 @@
  *  Errors: LP_EXPIRED a cursor of this very epoch is of a history this pool does not have (epochs.h); LP_PROTOCOL cursors do not read, LP_DENIED a scope the device may not read, those of the store. */
 lp_err feed_pages(store_reader *reader, const device *d, const access *may, span cursors, uint64_t page_bytes,
                   buf *pages_out, bool *news_out, lp_error *error);
+
+/** Puts a record whole, one set per stamp. Errors: LP_NOMEM. */
+lp_err feed_put_record(changes_writer *w, const record *rec, lp_error *error);
 
 #endif

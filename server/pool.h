@@ -56,8 +56,9 @@ typedef struct pool {
     int64_t retention_ms; /**< what was deleted is kept for so long; the owner may change it after opening */
     int64_t
         revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
-    timekeeper time;      /**< server time */
-    greetings *greetings; /**< the latest connection of every device */
+    timekeeper time;         /**< server time */
+    greetings *greetings;    /**< the latest connection of every device */
+    _Atomic uint64_t healed; /**< records sent again to devices that held something else, since the start */
 
     /* The writer's part: touched on the committer's thread only. */
     bool scrub_due; /**< something was erased or purged: it has to leave the store's files too */

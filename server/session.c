@@ -231,6 +231,7 @@ static void on_message(session *s, store_reader *reader, session_actions *action
     case MSG_SYNC:
     case MSG_WAIT:
     case MSG_REOFFER:
+    case MSG_DIGESTS:
         break;
     default:
         err_set(&error, LP_PROTOCOL, "the server has no answer to a %s message (number %u)", message_name(m.number),
@@ -248,6 +249,8 @@ static void on_message(session *s, store_reader *reader, session_actions *action
         session_on_sync(s, reader, actions, id, &m, bytes);
     } else if (m.number == MSG_REOFFER) {
         session_submit(s, actions, JOB_REOFFER, id, bytes);
+    } else if (m.number == MSG_DIGESTS) {
+        session_on_digests(s, reader, actions, id, &m);
     } else {
         session_on_wait(s, reader, actions, id, &m, bytes);
     }

@@ -1,4 +1,5 @@
 /* session_pages.c - sync and wait: pages, now or as soon as there is news. See session_parts.h. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "proto/page.h"
 #include "proto/wire.h"
 #include "server/auth.h"
+#include "server/compare.h"
 #include "server/epochs.h"
 #include "server/feed.h"
 #include "server/seen.h"
@@ -132,6 +134,42 @@ void session_on_epoch(session *s, store_reader *reader, session_actions *actions
 }
 
 /* ---- wait ---- */
+
+void session_on_digests(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m) {
+    lp_error error = {.code = LP_OK};
+    access may;
+    compared c = {.moved = false};
+    uint8_t sum[DIGEST_BYTES];
+    lp_err err = reader->ops->snapshot(reader, &error);
+    if (!err)
+        err = look_up_device(s, reader, &error);
+    if (!err)
+        err = access_read(reader, s->device, &may, &error);
+    if (!err)
+        err = compare(reader, s->pool, &may, m, &c, &error);
+    reader->ops->snapshot_end(reader);
+    digest_pack(c.sum, sum);
+    message answer = {.number = MSG_DIGESTED, .moved = c.moved};
+    if (!c.moved) {
+        answer.digests = buf_span(&c.digests);
+        answer.changes = buf_span(&c.changes);
+        answer.taken = c.taken;
+        answer.digest = span_of(sum, sizeof sum);
+    }
+    if (err == LP_CLOSED)
+        session_close(s, actions);
+    else if (err)
+        session_answer_error(s, actions, id, err, &error, 0);
+    else
+        session_answer(s, actions, id, &answer);
+    if (!err && c.taken) {
+        atomic_fetch_add(&s->pool->healed, c.records);
+        err_set(&actions->trouble, LP_CORRUPT,
+                "device %u held something else than the pool: %u records were sent again", s->device->number,
+                c.records);
+    }
+    compared_fini(&c);
+}
 
 static void free_wait(parked_wait *w) {
     free(w->cursors);

@@ -81,6 +81,8 @@ void session_on_sync(session *s, store_reader *reader, session_actions *actions,
                      span bytes);
 /** What was asked for before the epoch was drawn; from other cursors than these it would have been answered at once. */
 void session_on_epoch(session *s, store_reader *reader, session_actions *actions, const job *j);
+/** Sums by ranges of ids, or records, for a device that differs (compare.h). */
+void session_on_digests(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m);
 void session_on_wait(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m,
                      span bytes);
 /** Answers the parked waits that have news or whose time is up. */

@@ -16,6 +16,7 @@ static json_t *status_json(const lp_status *s) {
     json_object_set_new(object, "unsent_bytes", json_integer((json_int_t)s->unsent_bytes));
     json_object_set_new(object, "quarantined", json_integer((json_int_t)s->quarantined));
     json_object_set_new(object, "recovered", json_integer((json_int_t)s->recovered));
+    json_object_set_new(object, "healed", json_integer((json_int_t)s->healed));
     json_object_set_new(object, "last_sync_ms", json_integer(s->last_sync_ms));
     json_object_set_new(object, "next_attempt_ms", json_integer(s->next_attempt_ms));
     json_object_set_new(object, "disk_free_bytes", json_integer((json_int_t)s->disk_free_bytes));
@@ -71,6 +72,8 @@ static void say_status(const cli *c, const lp_status *s) {
         say_number(c, T_STATUS_QUARANTINED, s->quarantined);
     if (s->recovered)
         say_number(c, T_STATUS_RECOVERED, s->recovered);
+    if (s->healed)
+        say_number(c, T_STATUS_HEALED, s->healed);
     say_number(c, T_STATUS_CONFLICTS, s->conflicts);
     say_time(c, T_STATUS_LAST_SYNC, s->last_sync_ms);
     say_time(c, T_STATUS_NEXT, s->next_attempt_ms);

@@ -46,11 +46,12 @@ static void draw_progress(void *ctx, const lp_event *event) {
 }
 
 static json_t *result_json(const lp_sync_result *r) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b, s:I, s:I}", "pushed", (json_int_t)r->pushed,
-                     "pulled", (json_int_t)r->pulled, "lost", (json_int_t)r->lost, "refused", (json_int_t)r->refused,
-                     "bytes_up", (json_int_t)r->bytes_up, "bytes_down", (json_int_t)r->bytes_down, "round_trips",
-                     (int)r->round_trips, "conflicts", (json_int_t)r->conflicts, "complete", (int)r->complete,
-                     "rejoined", (json_int_t)r->rejoined, "received", (json_int_t)r->received);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:b, s:b, s:I, s:I, s:I}", "pushed",
+                     (json_int_t)r->pushed, "pulled", (json_int_t)r->pulled, "lost", (json_int_t)r->lost, "refused",
+                     (json_int_t)r->refused, "bytes_up", (json_int_t)r->bytes_up, "bytes_down",
+                     (json_int_t)r->bytes_down, "round_trips", (int)r->round_trips, "conflicts",
+                     (json_int_t)r->conflicts, "complete", (int)r->complete, "diverged", (int)r->diverged, "healed",
+                     (json_int_t)r->healed, "rejoined", (json_int_t)r->rejoined, "received", (json_int_t)r->received);
 }
 
 void cli_say_rejoined(const cli *c, uint32_t device) {

@@ -214,8 +214,9 @@ typedef struct lp_sync_result {
     uint64_t bytes_down;
     uint32_t round_trips; /**< request and answer pairs waited for */
     bool
-        diverged; /**< all was read, yet this replica's digest is not the server's: report it, and join again into a new replica */
-    bool complete; /**< the outbox is empty and every scope read to its end */
+        diverged; /**< all was read, yet this replica's digest is not the server's, and it could not be set right: lp_status.reason says what to do */
+    bool complete;   /**< the outbox is empty and every scope read to its end */
+    uint64_t healed; /**< records that were not what the server has, though they had been read, and were set right */
 } lp_sync_result;
 
 /** Syncs on the caller's thread until done or `timeout_ms` have passed (a phone's background slot); what was transferred by then stays.
@@ -275,6 +276,7 @@ typedef struct lp_status {
     uint64_t
         quarantined; /**< records from the server that this version could not take in; kept, and tried again after an update */
     uint64_t recovered;       /**< values the server lost in a restore and this device kept */
+    uint64_t healed;          /**< records that had changed by themselves, and were read again from the server */
     uint64_t leads;           /**< live ones on this device */
     uint64_t conflicts;       /**< open ones */
     int64_t last_sync_ms;     /**< when all was in sync last; 0: never */

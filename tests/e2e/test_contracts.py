@@ -120,7 +120,7 @@ class Contract(lib.Case):
         self.assertEqual(mona.rows("refused"), [])
         mona.sync()
         status = mona.status()
-        self.has(status, state=str, reason=str, unsent=int, oldest_unsent_age_ms=int, unsent_bytes=int, refused=int, quarantined=int, recovered=int,
+        self.has(status, state=str, reason=str, unsent=int, oldest_unsent_age_ms=int, unsent_bytes=int, refused=int, quarantined=int, recovered=int, healed=int,
                  next_attempt_ms=int, disk_free_bytes=int, leads=int, digest=str)
         self.assertRegex(status["digest"], DIGEST)
         self.assertEqual(status["digest"], server.status()["digest"])

@@ -11,6 +11,7 @@
 
 #include "proto/change.h"
 #include "proto/page.h"
+#include "proto/ranges.h"
 #include "proto/wire.h"
 #include "tests/sim/hand.h"
 
@@ -638,6 +639,95 @@ static void too_many_waits_at_once_are_told_to_come_later(void **state) {
     hand_close(&h);
 }
 
+/* ---- digests ---- */
+
+/* Asks about the whole of a scope, as of the last pull. */
+static void ask_for_digests(hand *h, const char *scope, uint64_t seq, bool records) {
+    buf cursors = {0}, ranges = {0};
+    cursor at = {.scope = span_text(scope), .epoch = SPAN_LITERAL("no such epoch..."), .seq = seq};
+    wire_reader known = wire_open(buf_span(&h->cursors));
+    for (uint32_t left = wire_array(&known); left; left--) {
+        cursor c;
+        if (cursor_take(&known, &c) && span_equal(c.scope, at.scope))
+            at = c;
+    }
+    wire_put_array(&cursors, 1);
+    cursor_put(&cursors, &at);
+    ranges_put(&ranges, &range_of_all, 1);
+    message m = {.number = MSG_DIGESTS, .cursors = buf_span(&cursors), .ranges = buf_span(&ranges), .records = records};
+    hand_send_message(h, &m);
+    buf_fini(&cursors);
+    buf_fini(&ranges);
+}
+
+static void digests_by_ranges_are_of_what_the_cursor_has_read(void **state) {
+    hand h;
+    range_sum sum;
+    digest whole;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    hand_pull(&h);
+    hand_expect(&h, MSG_SYNCED);
+    hand_read_pages(&h);
+    ask_for_digests(&h, "pool", 0, false);
+    hand_expect(&h, MSG_DIGESTED);
+    assert_false(h.answer.moved);
+    assert_true(range_sums_take(h.answer.digests, &sum, 1));
+    assert_true(digest_unpack(h.answer.digest, &whole) && digest_equal(whole, sum.sum));
+    assert_int_equal(sum.count, 1);
+    ask_for_digests(&h, "pool", 0, true);
+    hand_expect(&h, MSG_DIGESTED);
+    assert_int_equal(h.answer.taken, 1);
+    changes_reader reader;
+    change_set set;
+    assert_int_equal(changes_open(&reader, h.answer.changes, NULL), LP_OK);
+    assert_true(changes_next(&reader, &set) && id_equal(&set.id, &h.record));
+    assert_false(changes_next(&reader, &set));
+    changes_close(&reader);
+    assert_int_equal(h.world->pool.healed, 1);
+    assert_int_equal(h.world->trouble.code, LP_CORRUPT); /* one line in the log */
+    hand_close(&h);
+}
+
+static void about_a_scope_that_has_moved_on_nothing_is_said(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    hand_pull(&h);
+    hand_expect(&h, MSG_SYNCED);
+    hand_read_pages(&h);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    ask_for_digests(&h, "pool", 0, false);
+    hand_expect(&h, MSG_DIGESTED);
+    assert_true(h.answer.moved);
+    assert_int_equal(h.answer.digests.size, 0);
+    ask_for_digests(&h, "setup", 0, false); /* it has not */
+    hand_expect(&h, MSG_DIGESTED);
+    assert_false(h.answer.moved);
+    ask_for_digests(&h, "event:expo", 7, true); /* not open to this device, and perhaps it was */
+    hand_expect(&h, MSG_DIGESTED);
+    assert_true(h.answer.moved);
+    assert_int_equal(h.world->pool.healed, 0);
+    hand_close(&h);
+}
+
+static void a_request_for_digests_that_does_not_read_ends_the_connection(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 9);
+    message m = {.number = MSG_DIGESTS, .ranges = SPAN_LITERAL("\x90")};
+    hand_send_message(&h, &m);
+    hand_expect(&h, MSG_ERROR);
+    assert_false(hand_receive(&h));
+    hand_close(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_answered_before_a_hello),
@@ -673,6 +763,9 @@ int main(void) {
         cmocka_unit_test(a_wait_is_answered_when_there_is_news),
         cmocka_unit_test(a_wait_without_news_ends_when_its_time_is_up),
         cmocka_unit_test(a_wait_longer_than_allowed_is_shortened),
+        cmocka_unit_test(digests_by_ranges_are_of_what_the_cursor_has_read),
+        cmocka_unit_test(about_a_scope_that_has_moved_on_nothing_is_said),
+        cmocka_unit_test(a_request_for_digests_that_does_not_read_ends_the_connection),
         cmocka_unit_test(too_many_waits_at_once_are_told_to_come_later),
     };
     return cmocka_run_group_tests_name("integration_server_session", tests, NULL, NULL);

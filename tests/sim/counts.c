@@ -106,4 +106,5 @@ void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx
     for (int i = 0; i < COUNTED_VERDICTS; i++)
         each(ctx, verdicts[i], counts->verdicts[i]);
     each(ctx, "conflicts", counts->conflicts);
+    each(ctx, "healed", counts->healed);
 }

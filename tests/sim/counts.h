@@ -38,6 +38,7 @@
     F(REVOKED, "device-revoked")                                                                                       \
     F(ROLLED_BACK, "device-set-back")                                                                                  \
     F(CLONED, "device-cloned")                                                                                         \
+    F(DAMAGED, "row-damaged")                                                                                          \
     F(RESTORED, "server-restored")                                                                                     \
     F(SET_BACK, "server-set-back")                                                                                     \
     F(SERVER_KILLED, "server-killed")                                                                                  \
@@ -86,6 +87,7 @@ typedef struct world_counts {
     uint64_t verdicts
         [COUNTED_VERDICTS]; /**< that devices got, by kind; applied is counted per batch without exceptions too */
     uint64_t conflicts;     /**< conflict records at the end */
+    uint64_t healed;        /**< records that devices set right */
 } world_counts;
 
 /** Merges are counted here from now on; NULL: nowhere. */

@@ -137,6 +137,29 @@ static void device_power(world *w, uint32_t who) {
     world_device_power_cut(&w->devices[who]);
 }
 
+/* True if the device's person has nothing to do with a record: what they typed there is looked for. */
+static bool is_strange_to(const world *w, uint32_t who, uint32_t index) {
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        if (w->typed[i].record == index && w->typed[i].device == who)
+            return false;
+    return true;
+}
+
+/* A bit turns over in the file: a value is another, or a row is gone, or one is there that nobody made. */
+static void damage(world *w, uint32_t who) {
+    world_damage_kind kind = (world_damage_kind)prop_below(&w->random, 3);
+    uint32_t drawn = (uint32_t)prop_below(&w->random, w->record_count ? w->record_count : 1);
+    lp_id id;
+    prop_bytes(&w->random, id.bytes, sizeof id.bytes);
+    if (kind != DAMAGE_ROW_EXTRA) {
+        if (drawn >= w->record_count || !is_strange_to(w, who, drawn) || world_is_erased(w, drawn))
+            return;
+        id = w->records[drawn].id;
+    }
+    if (!w->devices[who].revoked && world_damage(w, who, kind, &id))
+        world_count(w, FAULT_DAMAGED);
+}
+
 /* ---- copies ---- */
 
 /* What a phone's backup keeps: one per device. */
@@ -340,6 +363,7 @@ const turn_info turns[] = {
     {"a batch is lost, then the clock", 2, TROUBLE_CLOCKS, scene_lost_batch},
     {"a stamp from the future", 2, TROUBLE_CLOCKS, scene_future},
     {"the device's disk", 4, TROUBLE_DISKS, device_disk},
+    {"a row changes by itself", 2, TROUBLE_DISKS, damage},
     {"the phone is backed up", 2, TROUBLE_COPIES, copy_device},
     {"the phone is set back", 2, TROUBLE_COPIES, roll_back},
     {"the phone is cloned", 2, TROUBLE_COPIES, clone},

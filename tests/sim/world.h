@@ -172,6 +172,7 @@ typedef struct world_device {
     uint32_t done_count;
     uint32_t clock_answers; /**< MSG_CLOCK that arrived */
     bool poisoned;          /**< it wrote something the server refuses */
+    bool damaged;           /**< a row was changed behind its back */
     bool rolled_back;       /**< its file was replaced by an older copy, or is a copy of another's */
     int64_t corrections;    /**< as of the last look: how often it gave new stamps */
 } world_device;
@@ -353,6 +354,11 @@ vfs_image *world_device_copy(world *w, uint32_t who);
 void world_device_roll_back(world *w, uint32_t who, const vfs_image *copy);
 /** Such a copy of device `of` on another phone: one more device. False if there is no room. */
 bool world_device_clone(world *w, uint32_t of, const vfs_image *copy);
+/** What may happen to a row behind the replica's back (world_damage.c). */
+typedef enum world_damage_kind { DAMAGE_VALUE, DAMAGE_ROW_GONE, DAMAGE_ROW_EXTRA } world_damage_kind;
+/** Does that to the record `id`, of which nothing may be unsent (of a row that is too many: the id it gets), and the day passes after which the
+ *  replica looks. False if there is no such record, or nothing in it to spoil. */
+bool world_damage(world *w, uint32_t who, world_damage_kind kind, const lp_id *id);
 void world_device_take(world *w, world_parcel *p);
 void world_device_tick(world_device *d);
 int64_t world_device_deadline_ms(const world_device *d);                /**< in world time */

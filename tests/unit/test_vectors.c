@@ -18,6 +18,7 @@
 #include "proto/digest.h"
 #include "proto/message.h"
 #include "proto/page.h"
+#include "proto/ranges.h"
 #include "proto/schema.h"
 
 #define BYTES_16(first) first "123456789abcdef"
@@ -36,6 +37,7 @@ typedef struct fixture {
     uint8_t digest[DIGEST_BYTES];
     buf hello_signed, changes, page_changes, cursors, pages, verdicts, scopes, arguments, result, forks, entries,
         sealed;
+    buf ranges, digests;
 } fixture;
 
 static stamp at(int64_t ms, uint32_t count, uint32_t author) {
@@ -144,6 +146,11 @@ static void make_lists(fixture *f) {
     wire_put_u64(&f->forks, 69000);
     wire_put_array(&f->entries, 1);
     wire_put_bytes(&f->entries, buf_span(&f->sealed));
+    const id_range ranges[] = {{{{0}}, {{0x7f}}}, {{{0x80}}, range_of_all.last}};
+    range_sum sums[2] = {{.count = 1}, {.count = 0}};
+    assert_true(digest_unpack(span_of(f->digest, sizeof f->digest), &sums[0].sum));
+    ranges_put(&f->ranges, ranges, 2);
+    range_sums_put(&f->digests, sums, 2);
     wire_put_map(&f->arguments, 1);
     wire_put_text(&f->arguments, SPAN_LITERAL("staff"));
     wire_put_text(&f->arguments, SPAN_LITERAL("Li Wei"));
@@ -158,6 +165,7 @@ static message golden(fixture *f, uint32_t number) {
         .number = number, .version = PROTOCOL_VERSION, .version_min = PROTOCOL_VERSION_MIN, .device = 17, .batch = 3};
     m.page_bytes = 262144;
     m.after = 2;
+    m.given_up = 1;
     m.fence = 5;
     m.nonce = SPAN_LITERAL(BYTES_32("N"));
     m.timeout_ms = 25000;
@@ -179,6 +187,10 @@ static message golden(fixture *f, uint32_t number) {
     m.seq = 70001;
     m.kept_seq = 60000;
     m.taken = 1;
+    m.records = m.moved = true;
+    m.ranges = buf_span(&f->ranges);
+    m.digests = buf_span(&f->digests);
+    m.digest = span_of(f->digest, sizeof f->digest);
     m.forks = buf_span(&f->forks);
     m.entries = buf_span(&f->entries);
     m.others = buf_span(&f->page_changes);
@@ -212,8 +224,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     fixture *f = *state;
-    buf *all[] = {&f->hello_signed, &f->changes,   &f->page_changes, &f->cursors, &f->pages,   &f->verdicts,
-                  &f->scopes,       &f->arguments, &f->result,       &f->forks,   &f->entries, &f->sealed};
+    buf *all[] = {&f->hello_signed, &f->changes, &f->page_changes, &f->cursors, &f->pages,  &f->verdicts, &f->scopes,
+                  &f->arguments,    &f->result,  &f->forks,        &f->entries, &f->sealed, &f->ranges,   &f->digests};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_fini(all[i]);
     return 0;
