@@ -301,11 +301,11 @@ void clock_line_free(clock_line *line) {
 }
 
 static int64_t interpolate(const contact *before, const contact *after, int64_t at_ms) {
-    int64_t span_ms = after->boot_ms - before->boot_ms;
+    int64_t span_ms = after->boot_ms - before->boot_ms; /* not 0: at_ms lies in it, and is not its end */
     int64_t passed_ms = at_ms - before->boot_ms;
     int64_t gained_ms = after->server_ms - before->server_ms - span_ms;
     /* The gain is the drift of a clock: small, so the product does not overflow. */
-    return before->server_ms + passed_ms + (span_ms > 0 ? gained_ms * passed_ms / span_ms : 0);
+    return before->server_ms + passed_ms + gained_ms * passed_ms / span_ms;
 }
 
 bool clock_line_at(const clock_line *line, int64_t boot, int64_t boot_ms, int64_t *server_ms_out) {

@@ -1,8 +1,8 @@
 /* outbox.c - the queue of local changes; see outbox.h for its invariants. */
 #include "client/outbox.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/clock.h"
 #include "client/holdings.h"
@@ -21,18 +21,18 @@
 
 static lp_err add_entry(replica *r, int64_t rid, const outbox_made *made, stamp base, uint32_t count, span body,
                         lp_error *error) {
-    clock_mark mark;
-    lp_err err = clock_mark_now(r, &mark, error);
-    sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_OUTBOX_ADD, error);
+    const clock_mark *mark = &r->mark;
+    assert(mark->boot); /* the stamp was taken in this transaction, and the mark with it */
+    sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_ADD, error);
     if (!s)
-        return err ? err : LP_IO;
+        return LP_IO;
     sqlite3_bind_int64(s, 1, rid);
     bind_stamp(s, 2, made->at);
     bind_stamp(s, 3, base);
     sqlite3_bind_int64(s, 4, (int64_t)made->seen);
-    sqlite3_bind_int64(s, 5, mark.wall_ms);
-    sqlite3_bind_int64(s, 6, mark.boot);
-    sqlite3_bind_int64(s, 7, mark.boot_ms);
+    sqlite3_bind_int64(s, 5, mark->wall_ms);
+    sqlite3_bind_int64(s, 6, mark->boot);
+    sqlite3_bind_int64(s, 7, mark->boot_ms);
     sqlite3_bind_int64(s, 8, count);
     bind_span(s, 9, body);
     return statement_run(r, s, "save", error);
@@ -41,29 +41,34 @@ static lp_err add_entry(replica *r, int64_t rid, const outbox_made *made, stamp 
 static int by_base(const void *a, const void *b) {
     const reg *x = a, *y = b;
     int order = stamp_compare(x->base, y->base);
-    return order ? order : x->field != y->field ? (x->field < y->field ? -1 : 1) : span_compare(x->key, y->key);
+    if (order == 0)
+        order = (int)x->field - (int)y->field;
+    return order ? order : span_compare(x->key, y->key);
 }
 
-lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, const reg *changes, uint32_t count,
-                  lp_error *error) {
+lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, reg *changes, uint32_t count, lp_error *error) {
     buf body = {0};
-    reg *sorted = malloc((count ? count : 1) * sizeof *sorted);
-    lp_err err = sorted ? LP_OK : err_plain(error, LP_NOMEM);
-    if (!err) {
-        memcpy(sorted, changes, count * sizeof *sorted);
-        qsort(sorted, count, sizeof *sorted, by_base);
-    }
+    lp_err err = LP_OK;
+    qsort(changes, count, sizeof *changes, by_base);
     for (uint32_t i = 0; !err && i < count;) {
         uint32_t first = i;
         buf_clear(&body);
-        for (; i < count && stamp_compare(sorted[i].base, sorted[first].base) == 0; i++)
-            change_pack(&body, sorted[i].field, sorted[i].key, sorted[i].value);
+        for (; i < count && stamp_compare(changes[i].base, changes[first].base) == 0; i++)
+            change_pack(&body, changes[i].field, changes[i].key, changes[i].value);
         err = body.failed ? err_plain(error, LP_NOMEM)
-                          : add_entry(r, rid, made, sorted[first].base, i - first, buf_span(&body), error);
+                          : add_entry(r, rid, made, changes[first].base, i - first, buf_span(&body), error);
     }
-    free(sorted);
     buf_fini(&body);
     return err;
+}
+
+/* The next change of an entry's body; false at its end, and where it cannot be read: check_body tells which. */
+static bool next_change(wire_reader *body, reg *change_out) {
+    return body->at < body->end && change_unpack(body, change_out);
+}
+
+static lp_err check_body(const wire_reader *body, lp_error *error) {
+    return body->failed ? err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor") : LP_OK;
 }
 
 /* ---- coalescing ---- */
@@ -95,7 +100,7 @@ static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint
     buf rest = {0};
     uint32_t rest_count = 0, taken = 0;
     reg old;
-    while (from.at < from.end && change_unpack(&from, &old)) {
+    while (next_change(&from, &old)) {
         reg *newer = find(changes, count, &old);
         if (newer) {
             newer->base = BUG(BASE_LOST_ON_COALESCING) ? newer->base : base;
@@ -105,10 +110,9 @@ static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint
             rest_count++;
         }
     }
-    lp_err err = from.failed   ? err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor")
-                 : rest.failed ? err_plain(error, LP_NOMEM)
-                 : taken       ? shrink(r, oseq, rest_count, buf_span(&rest), error)
-                               : LP_OK;
+    lp_err err = rest.failed ? err_plain(error, LP_NOMEM) : check_body(&from, error);
+    if (!err && taken)
+        err = shrink(r, oseq, rest_count, buf_span(&rest), error);
     buf_fini(&rest);
     return err;
 }
@@ -185,13 +189,13 @@ lp_err outbox_each(replica *r, int64_t rid, buf *bytes_out,
     for (uint32_t i = 0; !err && i < e.count; i++) {
         wire_reader from = open_entry(&e, i);
         reg change;
-        while (!err && from.at < from.end && change_unpack(&from, &change)) {
+        while (!err && next_change(&from, &change)) {
             change.stamp = e.list[i].at;
             change.base = e.list[i].base;
             err = each(ctx, &change, error);
         }
-        if (from.failed)
-            err = err_set(error, LP_CORRUPT, "the outbox is damaged; run leadpool doctor");
+        if (!err)
+            err = check_body(&from, error);
     }
     free(e.list);
     return err;
@@ -387,10 +391,9 @@ static lp_err keep_refused(replica *r, int64_t rid, const reg *change, span reas
     sqlite3_bind_int64(s, 1, rid);
     bind_stamp(s, 2, change->stamp);
     sqlite3_bind_int64(s, 3, change->field);
-    sqlite3_bind_text(s, 4, change->key.size ? (const char *)change->key.data : "", (int)change->key.size,
-                      SQLITE_STATIC);
+    bind_text(s, 4, change->key);
     bind_span(s, 5, change->value);
-    sqlite3_bind_text(s, 6, reason.size ? (const char *)reason.data : "", (int)reason.size, SQLITE_STATIC);
+    bind_text(s, 6, reason);
     sqlite3_bind_int64(s, 7, clock_now_ms(r));
     return statement_run(r, s, "save", error);
 }
@@ -439,13 +442,13 @@ static lp_err settle_change(replica *r, layers *l, const reg *change, verdict_ki
         outcome->refused++;
         outcome->refused_id = l->visible.id;
         return BUG(REFUSED_NOT_KEPT) ? LP_OK : keep_refused(r, l->rid, change, reason, error);
-    /* It does not stand, and is not refused: the office has it. While the device holds the
-     * record, its author still finds it in the history. */
     case VERDICT_RECEIVED:
-        outcome->received++;
-        return layers_keep_past(r, l->rid, change, error);
+        break;
     }
-    return LP_OK;
+    /* It does not stand, and is not refused: the office has it. While the device holds the record, its author still finds it in the
+     * history. */
+    outcome->received++;
+    return layers_keep_past(r, l->rid, change, error);
 }
 
 /* What the server has now, and may lose: kept.h. */
@@ -473,7 +476,7 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     changes_begin(&w);
     if (e->list[index].uncertain)
         changes_mark_uncertain(&w);
-    for (int32_t field = 0; !err && from.at < from.end && change_unpack(&from, &change); field++) {
+    for (int32_t field = 0; !err && next_change(&from, &change); field++) {
         span reason = {0};
         change.stamp = e->list[index].at;
         change.base = e->list[index].base;
@@ -485,6 +488,8 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         if (kind != VERDICT_REFUSED)
             change_put(&w, change.field, change.key, change.value);
     }
+    if (!err)
+        err = check_body(&from, error);
     if (!err)
         err = keep_settled(r, &e->list[index], &l.visible.id, j->seq + received, &w, error);
     changes_fini(&w);
@@ -502,11 +507,11 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
 /* Copies the batch's entries into memory. */
 static lp_err read_batch(replica *r, int64_t first, int64_t last, entries *e, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
-    lp_err err = s ? LP_OK : LP_IO;
-    if (s) {
-        sqlite3_bind_int64(s, 1, first);
-        sqlite3_bind_int64(s, 2, last);
-    }
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, first);
+    sqlite3_bind_int64(s, 2, last);
+    lp_err err = LP_OK;
     while (!err && !(err = statement_row(r, s, "read the outbox", error))) {
         entry found = {.oseq = sqlite3_column_int64(s, 0),
                        .rid = sqlite3_column_int64(s, 1),
@@ -517,8 +522,7 @@ static lp_err read_batch(replica *r, int64_t first, int64_t last, entries *e, lp
                        .uncertain = sqlite3_column_int(s, 12) != 0};
         err = keep_entry(e, &found, column_span(s, 8), error);
     }
-    if (s)
-        sqlite3_reset(s);
+    sqlite3_reset(s);
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 

@@ -24,9 +24,8 @@ typedef struct outbox_made {
     stamp at;
     uint64_t seen; /**< greatest hybrid time of others' stamps on the record, as its author saw it */
 } outbox_made;
-/** Appends changes of one record, one entry per base. */
-lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, const reg *changes, uint32_t count,
-                  lp_error *error);
+/** Appends changes of one record, one entry per base, in the transaction that took their stamp. Puts them into another order. */
+lp_err outbox_add(replica *r, int64_t rid, const outbox_made *made, reg *changes, uint32_t count, lp_error *error);
 /** Takes the registers in `changes` out of the record's unfrozen entries; their bases become those of the new changes. */
 lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp_error *error);
 

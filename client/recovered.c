@@ -17,7 +17,7 @@ lp_err recovered_keep(replica *r, uint32_t kind, const lp_id *id, const reg *val
     bind_span(s, 1, id_span(id));
     sqlite3_bind_int64(s, 2, kind);
     sqlite3_bind_int64(s, 3, value->field);
-    sqlite3_bind_text(s, 4, value->key.size ? (const char *)value->key.data : "", (int)value->key.size, SQLITE_STATIC);
+    bind_text(s, 4, value->key);
     bind_span(s, 5, value->value);
     bind_stamp(s, 6, value->stamp);
     sqlite3_bind_int64(s, 7, clock_now_ms(r));
@@ -58,7 +58,7 @@ static lp_err drop_value(replica *r, const kept_value *v, lp_error *error) {
         return LP_IO;
     bind_span(s, 1, id_span(&v->id));
     sqlite3_bind_int64(s, 2, v->field);
-    sqlite3_bind_text(s, 3, v->key.size ? (const char *)v->key.data : "", (int)v->key.size, SQLITE_STATIC);
+    bind_text(s, 3, buf_span(&v->key));
     bind_stamp(s, 4, v->at);
     return statement_run(r, s, "save", error);
 }

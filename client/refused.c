@@ -74,8 +74,7 @@ static lp_err to_past(replica *r, int64_t rid, const reg *refused, lp_error *err
         return err ? err : LP_IO;
     sqlite3_bind_int64(s, 1, rid);
     sqlite3_bind_int64(s, 2, refused->field);
-    sqlite3_bind_text(s, 3, refused->key.size ? (const char *)refused->key.data : "", (int)refused->key.size,
-                      SQLITE_STATIC);
+    bind_text(s, 3, refused->key);
     return statement_run(r, s, "save", error);
 }
 

@@ -1,5 +1,5 @@
 /* requests.c - what a session asks of the server: hello, push, pull, wait; and which answers are due. See session_parts.h. */
-#include <string.h>
+#include <assert.h>
 
 #include "client/clock.h"
 #include "client/outbox.h"
@@ -14,8 +14,7 @@ int64_t session_boot_ms(const client_session *s) {
 }
 
 client_action *session_act(client_actions *actions, client_action_kind kind) {
-    if (actions->count == CLIENT_ACTIONS_MAX)
-        return NULL;
+    assert(actions->count < CLIENT_ACTIONS_MAX); /* a step does less: a window of requests, and what tells of it */
     client_action *a = &actions->list[actions->count++];
     *a = (client_action){.kind = kind};
     return a;
@@ -52,11 +51,11 @@ static request *send(client_session *s, client_actions *actions, request_kind ki
     for (int i = 0; i < REQUESTS_MAX && !r; i++)
         if (s->requests[i].kind == REQUEST_FREE)
             r = &s->requests[i];
-    client_action *a = r ? session_act(actions, CLIENT_SEND) : NULL;
-    if (!a) {
+    if (!r) {
         *err_out = err_set(error, LP_BUSY, "too many requests at once");
         return NULL;
     }
+    client_action *a = session_act(actions, CLIENT_SEND);
     *err_out = message_encode(m, &a->message, error);
     if (*err_out) {
         buf_fini(&a->message);
@@ -71,9 +70,8 @@ static request *send(client_session *s, client_actions *actions, request_kind ki
                    .batch = m->batch,
                    .bytes = a->message.size,
                    .sent_ms = session_boot_ms(s)};
-    int64_t answer_ms = r->sent_ms + CLIENT_ANSWER_MS + (kind == REQUEST_WAIT ? CLIENT_WAIT_MS : 0);
-    if (s->deadline_ms == NEVER || kind != REQUEST_WAIT)
-        s->deadline_ms = answer_ms;
+    if (kind != REQUEST_WAIT) /* which the deadline of what came before it covers */
+        s->deadline_ms = r->sent_ms + CLIENT_ANSWER_MS;
     return r;
 }
 

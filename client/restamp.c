@@ -51,8 +51,6 @@ static bool is_known(const moves *m, uint32_t at, stamp old) {
 
 static lp_err note(moves *m, stamp from, stamp to, lp_error *error) {
     uint32_t at = place_of(m, from);
-    if (is_known(m, at, from))
-        return LP_OK;
     if (m->count == m->capacity) {
         uint32_t capacity = m->capacity ? m->capacity * 2 : 16;
         moved *list = realloc(m->list, capacity * sizeof *list);
@@ -200,10 +198,11 @@ static stamp new_stamp(restamp *by, const target *t, uint64_t seen) {
     uint64_t time = stays ? t->at.time : (uint64_t)t->ms << 16;
     if (time <= by->floor && !BUG(RESTAMP_OUT_OF_ORDER))
         time = by->floor + 1;
-    if (seen < time || seen < by->ahead)
-        by->floor = time = time > seen ? time : seen + 1;
-    else
-        time = seen < UINT64_MAX ? seen + 1 : seen;
+    bool leads = time <= seen;
+    if (leads)
+        time = seen + (seen < UINT64_MAX);
+    if (!leads || seen < by->ahead)
+        by->floor = time;
     return (stamp){time, t->at.author};
 }
 

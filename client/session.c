@@ -68,8 +68,6 @@ void session_hand_over(client_actions *actions) {
 
 void session_notify(client_actions *actions, lp_event_kind kind, const lp_id *id, uint64_t done) {
     client_action *a = session_act(actions, CLIENT_NOTIFY);
-    if (!a)
-        return;
     a->event = (lp_event){.kind = kind, .done = done};
     if (id)
         a->event.id = *id;
@@ -93,8 +91,7 @@ static void drop_connection(client_session *s, client_actions *actions) {
 static void finish(client_session *s, client_actions *actions, lp_err err, const char *text) {
     s->deadline_ms = NEVER;
     client_action *a = session_act(actions, CLIENT_DONE);
-    if (a)
-        err_set(&a->error, err, "%s", text);
+    err_set(&a->error, err, "%s", text);
 }
 
 /* Ends for good: a person has to do something. */

@@ -118,7 +118,7 @@ const char *session_divergence(const client_session *s);
 /* ---- requests.c ---- */
 
 int64_t session_boot_ms(const client_session *s);
-/** The next free action; NULL if there is none. */
+/** The next free action. */
 client_action *session_act(client_actions *actions, client_action_kind kind);
 
 /** True if an answer that is due will bring pages. */

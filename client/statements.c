@@ -135,6 +135,10 @@ void bind_span(sqlite3_stmt *s, int parameter, span bytes) {
     sqlite3_bind_blob64(s, parameter, bytes.size ? (const void *)bytes.data : "", bytes.size, SQLITE_STATIC);
 }
 
+void bind_text(sqlite3_stmt *s, int parameter, span text) {
+    sqlite3_bind_text(s, parameter, text.size ? (const char *)text.data : "", (int)text.size, SQLITE_STATIC);
+}
+
 void bind_stamp(sqlite3_stmt *s, int parameter, stamp value) {
     uint8_t bytes[STAMP_BYTES];
     stamp_pack(value, bytes);

@@ -172,6 +172,8 @@ lp_err statement_int(replica *r, statement_name name, int64_t *value_out, lp_err
 
 void bind_span(sqlite3_stmt *s, int parameter,
                span bytes); /**< as a blob, borrowed until reset; empty is a zero-length blob */
+void bind_text(sqlite3_stmt *s, int parameter,
+               span text); /**< as text, borrowed until reset; empty is the empty text */
 void bind_stamp(sqlite3_stmt *s, int parameter, stamp value); /**< as 12 bytes, copied */
 span column_span(sqlite3_stmt *s, int column);
 stamp column_stamp(sqlite3_stmt *s, int column); /**< none unless 12 bytes */

@@ -190,7 +190,12 @@ static void four_leads(rig *r) {
     take_page(r, (page){.cursor = {.scope = SPAN_LITERAL("pool"), .seq = 4}}, "Acme", 4);
     rig_set(r, &ids[1], "notes", "refused");
     settle(r, REFUSED);
-    rig_set(r, &ids[0], "notes", "unsent");
+    lp_txn *t;
+    assert_int_equal(txn_new(r->replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &ids[0], "notes", "unsent", NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &ids[0], "tags.cold", "yes", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
 }
 
 /* The same, held by a fair that is soon over; one is held by `mine` too. */
@@ -280,11 +285,18 @@ static void lost_by_the_server(rig *r) {
     reg lost = {.field = LEAD_CITY, .value = SPAN_LITERAL("\xa3Ulm"), .stamp = when};
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
     assert_int_equal(r->replica->gone(r->replica, KIND_LEAD, &ids[3], &lost, &error), LP_OK);
+    assert_int_equal(r->replica->gone(r->replica, KIND_LEAD, &ids[2], &lost, &error), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     assert_int_equal(recovered_send(r->replica, &ids[3], &error), LP_OK);
+    assert_int_equal(recovered_send(r->replica, &ids[2], &error), LP_OK);
 }
 
 /* ---- what is talked about before ---- */
+
+static void rebooted(rig *r) {
+    r->boot++;
+    rig_reopen(r);
+}
 
 static void told_of_fewer_scopes(rig *r) {
     greet(r);
@@ -379,11 +391,11 @@ static void sent_what_cannot_be_read(rig *r) {
 static void judged(rig *r) {
     buf verdicts = {0};
     be_welcomed(r);
-    verdict lost = {.set = 0, .field = 0, .kind = VERDICT_LOST},
-            received = {.set = 1, .field = -1, .kind = VERDICT_RECEIVED};
+    verdict received = {.set = 0, .field = 0, .kind = VERDICT_RECEIVED},
+            refused = {.set = 0, .field = 1, .kind = VERDICT_REFUSED};
     wire_put_array(&verdicts, 2);
-    verdict_put(&verdicts, &lost);
     verdict_put(&verdicts, &received);
+    verdict_put(&verdicts, &refused);
     message synced = {.number = MSG_SYNCED, .batch = 1, .seq = 9, .verdicts = buf_span(&verdicts), .now_ms = r->now_ms};
     put_answer(&synced, asked(r, MSG_SYNC));
     buf_fini(&verdicts);
@@ -465,6 +477,7 @@ static void nothing(rig *r) {
 
 static const thing things[] = {
     {"save", four_leads, nothing, save, "SELECT count(*) FROM outbox", false},
+    {"the first save after a reboot", four_leads, rebooted, save, "SELECT count(*) FROM outbox", false},
     {"greet and push", two_batches, start, open_channel, "SELECT count(*) FROM batch", false},
     {"greet with stamps that are ahead", clock_was_ahead, start, open_channel,
      "SELECT value = 0 FROM meta WHERE key = 'clock.forced'", false},

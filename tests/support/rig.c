@@ -28,8 +28,7 @@ static void random_bytes(void *ctx, void *bytes, size_t size) {
 }
 
 static void boot_id(void *ctx, uint8_t id_out[16]) {
-    (void)ctx;
-    memset(id_out, 1, 16);
+    memset(id_out, ((const rig *)ctx)->boot, 16);
 }
 
 /* ---- life ---- */
@@ -68,6 +67,7 @@ void rig_open(rig *r, bool joined) {
     r->env = (lp_env){r, now, now, random_bytes, boot_id};
     r->random = prop_seeded(7);
     r->now_ms = RIG_START_MS;
+    r->boot = 1;
     lp_error error;
     assert_int_equal(replica_open(r->path, true, &r->env, NULL, &r->replica, &error), LP_OK);
     sqlite3_exec(r->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);

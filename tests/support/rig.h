@@ -28,6 +28,7 @@ typedef struct rig {
     lp_env env;
     prop random;
     int64_t now_ms; /**< wall clock and time since boot alike */
+    uint8_t boot;   /**< which boot of the device it is */
     replica *replica;
     client_session *session;
     uint8_t seed[CRYPTO_SEED_BYTES];

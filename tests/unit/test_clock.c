@@ -298,6 +298,30 @@ static void what_was_made_before_the_first_contact_of_its_boot_is_placed_by_it(v
     rig_close(&b.rig);
 }
 
+/* A day of work between many contacts: each lead is placed by the two around it. */
+static void between_many_contacts_the_two_around_it_count(void **state) {
+    enum { COUNT = 40 };
+    bench b;
+    lp_id ids[COUNT];
+    int64_t made_ms[COUNT];
+    (void)state;
+    begin(&b);
+    reboot(&b, -DAY_MS);
+    for (int i = 0; i < COUNT; i++) {
+        b.true_ms += HOUR_MS;
+        ids[i] = rig_make_lead(&b.rig, "an hour");
+        made_ms[i] = b.true_ms;
+        b.true_ms += HOUR_MS;
+        reach(&b);
+    }
+    restamp(&b);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(ms_of(&b, &ids[i]), made_ms[i]);
+    freeze(&b);
+    assert_int_equal(uncertain(&b), 0);
+    rig_close(&b.rig);
+}
+
 static void other_boots_keep_their_order_between_the_contacts_and_are_marked(void **state) {
     bench b;
     lp_id ids[4];
@@ -486,6 +510,7 @@ int main(void) {
         cmocka_unit_test(contacts_that_nothing_needs_are_forgotten),
         cmocka_unit_test(a_boot_in_which_the_server_was_reached_is_interpolated),
         cmocka_unit_test(what_was_made_before_the_first_contact_of_its_boot_is_placed_by_it),
+        cmocka_unit_test(between_many_contacts_the_two_around_it_count),
         cmocka_unit_test(other_boots_keep_their_order_between_the_contacts_and_are_marked),
         cmocka_unit_test(the_mark_travels_and_stays_in_the_authors_own_log),
         cmocka_unit_test(what_followed_a_clock_ahead_comes_to_its_place_before_it_is_sent),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/outbox.h"
+#include "client/txn.h"
 #include "proto/change.h"
 #include "proto/page.h"
 #include "tests/support/rig.h"
@@ -292,6 +293,83 @@ static void one_record_twice_in_a_batch_keeps_all_its_fields(void **state) {
     rig_close(&r);
 }
 
+/* Two changes of one transaction are one entry if they have one base, and each is its own to coalesce and to judge. */
+static void what_one_transaction_did_is_an_entry_for_each_base(void **state) {
+    rig r;
+    lp_txn *t;
+    buf bytes = {0};
+    uint64_t count;
+    changes_reader reader;
+    change_set set;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    rig_pull(&r, &id, LEAD_COMPANY, "Acme", (stamp){(uint64_t)(RIG_START_MS - 2000) << 16, 99});
+    rig_pull(&r, &id, LEAD_JOB_TITLE, "CEO", (stamp){(uint64_t)(RIG_START_MS - 1000) << 16, 99});
+    assert_int_equal(txn_new(r.replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "tags.vip", "yes", NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "tags.cold", "yes", NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "notes", "n", NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "job_title", "CTO", NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "company", "Globe", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+    assert_int_equal(rig_unsent(&r), 3);
+    assert_int_equal(rig_count(&r, "SELECT count FROM outbox WHERE base = zeroblob(12)"), 3);
+    rig_set(&r, &id, "notes", "m");
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM outbox"), 4);
+    assert_int_equal(rig_count(&r, "SELECT count FROM outbox ORDER BY oseq LIMIT 1"), 2);
+    assert_int_equal(freeze(&r), 1);
+    assert_int_equal(outbox_encode(r.replica, 1, &bytes, &count, NULL), LP_OK);
+    assert_int_equal(count, 5);
+    assert_int_equal(changes_open(&reader, buf_span(&bytes), NULL), LP_OK);
+    stamp last = STAMP_NONE;
+    for (int i = 0; i < 3; i++) {
+        assert_true(changes_next(&reader, &set));
+        assert_true(i == 0 || stamp_compare(last, set.base) < 0);
+        last = set.base;
+    }
+    /* Of the first entry the second change is refused, and of the last all; nobody says why. */
+    verdict no[] = {{.set = 0, .field = 1, .kind = VERDICT_REFUSED}, {.set = 3, .field = -1, .kind = VERDICT_REFUSED}};
+    outbox_outcome outcome = settle(&r, 1, no, 2);
+    assert_int_equal(outcome.refused, 2);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM refused WHERE reason = '' AND key = 'vip'"), 1);
+    assert_true(rig_get(&r, &id, "tags.cold", NULL, NULL));
+    assert_false(rig_get(&r, &id, "tags.vip", NULL, NULL));
+    assert_false(rig_get(&r, &id, "notes", NULL, NULL));
+    assert_true(rig_digest_holds(&r));
+    changes_close(&reader);
+    buf_fini(&bytes);
+    rig_close(&r);
+}
+
+static void a_damaged_entry_is_told_and_nothing_of_it_is_taken_for_settled(void **state) {
+    rig r;
+    lp_error error;
+    uint64_t number;
+    outbox_outcome outcome;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = rig_make_lead(&r, "Li Wei");
+    number = freeze(&r);
+    rig_set(&r, &id, "notes", "n");
+    assert_int_equal(sqlite3_exec(r.replica->db, "UPDATE outbox SET body = x'ffffff'", NULL, NULL, NULL), SQLITE_OK);
+    lp_txn *t;
+    assert_int_equal(txn_new(r.replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &id, "notes", "m", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, &error), LP_CORRUPT);
+    assert_string_equal(error.message, "the outbox is damaged; run leadpool doctor");
+    txn_free(t);
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_settle(r.replica, number, (span){0}, 1, &outcome, &error), LP_CORRUPT);
+    replica_rollback(r.replica);
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_ESTIMATE, &error), LP_CORRUPT);
+    replica_rollback(r.replica);
+    assert_int_equal(rig_unsent(&r), 2);
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_to_freeze_is_no_batch),
@@ -307,6 +385,8 @@ int main(void) {
         cmocka_unit_test(a_lost_change_stays_until_the_winner_comes_and_then_is_past),
         cmocka_unit_test(a_later_own_change_survives_the_verdict_on_an_earlier_one),
         cmocka_unit_test(one_record_twice_in_a_batch_keeps_all_its_fields),
+        cmocka_unit_test(what_one_transaction_did_is_an_entry_for_each_base),
+        cmocka_unit_test(a_damaged_entry_is_told_and_nothing_of_it_is_taken_for_settled),
     };
     return cmocka_run_group_tests_name("unit_outbox", tests, NULL, NULL);
 }

@@ -53,6 +53,70 @@ static void unacked_stamps_move_and_stay_in_order(void **state) {
     rig_close(&r);
 }
 
+#define MANY 150
+
+static void many_stay_in_order_and_bases_among_them_follow(void **state) {
+    rig r;
+    static stamp before[MANY], after[MANY];
+    static lp_id ids[MANY];
+    (void)state;
+    rig_open(&r, true);
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = rig_make_lead(&r, "Li Wei");
+        r.now_ms++;
+    }
+    freeze_and_settle(&r, 1, false);
+    for (int i = 0; i < MANY; i++) {
+        rig_set(&r, &ids[i], "full_name", "Li Wei 2");
+        assert_true(rig_get(&r, &ids[i], "full_name", &before[i], NULL));
+    }
+    restamp(&r, 0, -HOUR_MS);
+    for (int i = 0; i < MANY; i++) {
+        assert_true(rig_get(&r, &ids[i], "full_name", &after[i], NULL));
+        assert_true(stamp_compare(after[i], before[i]) < 0);
+        assert_true(i == 0 || stamp_compare(after[i - 1], after[i]) < 0);
+    }
+    /* The second change of each was made on the first one. */
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM outbox a JOIN outbox b ON a.rid = b.rid AND a.base = b.stamp"),
+                     MANY);
+    rig_close(&r);
+}
+
+/* A stamp at the end of all time cannot be passed; nor does it drag others along. */
+static void the_end_of_time_stays_where_it_is(void **state) {
+    rig r;
+    stamp at;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    rig_pull(&r, &id, LEAD_NOTES, "at the end of time", (stamp){UINT64_MAX, 9});
+    rig_set(&r, &id, "notes", "after it");
+    lp_id other = rig_make_lead(&r, "Li Wei");
+    restamp(&r, 0, 0);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM outbox WHERE hex(stamp) LIKE 'FFFFFFFFFFFFFFFF%'"), 1);
+    assert_true(rig_get(&r, &other, "full_name", &at, NULL));
+    assert_int_equal(stamp_ms(at), r.now_ms);
+    rig_close(&r);
+}
+
+/* What its author had seen is a little ahead, within what clocks may differ: it is passed, and what follows comes after. */
+static void what_was_seen_a_little_ahead_is_passed_by_all_that_follows(void **state) {
+    rig r;
+    stamp seen = {(uint64_t)(RIG_START_MS + 1000) << 16, 99}, at, next;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    rig_pull(&r, &id, LEAD_NOTES, "a second ahead", seen);
+    rig_set(&r, &id, "notes", "after it");
+    lp_id other = rig_make_lead(&r, "Li Wei");
+    restamp(&r, 0, 0);
+    assert_true(rig_get(&r, &id, "notes", &at, NULL));
+    assert_true(rig_get(&r, &other, "full_name", &next, NULL));
+    assert_int_equal(at.time, seen.time + 1);
+    assert_true(stamp_compare(at, next) < 0);
+    rig_close(&r);
+}
+
 static void changes_of_one_moment_stay_of_one_moment(void **state) {
     rig r;
     stamp street, city;
@@ -268,6 +332,9 @@ static void a_value_that_falls_behind_the_servers_is_past(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unacked_stamps_move_and_stay_in_order),
+        cmocka_unit_test(many_stay_in_order_and_bases_among_them_follow),
+        cmocka_unit_test(the_end_of_time_stays_where_it_is),
+        cmocka_unit_test(what_was_seen_a_little_ahead_is_passed_by_all_that_follows),
         cmocka_unit_test(changes_of_one_moment_stay_of_one_moment),
         cmocka_unit_test(bases_follow_what_they_name),
         cmocka_unit_test(what_the_server_holds_stays_and_nothing_moves_below_it),
