@@ -8,13 +8,10 @@
 
 static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_outcome *outcome, lp_error *error) {
     wire_reader from = wire_open(pages);
-    uint32_t count = pages.size ? wire_array(&from) : 0;
     page p;
     bool stale = false;
     *more_out = false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!page_take(&from, &p))
-            return err_set(error, LP_PROTOCOL, "a page from the server is malformed");
+    for (uint32_t left = wire_array(&from); left > 0 && page_take(&from, &p); left--) {
         if (BUG(CURSOR_AHEAD_OF_ROWS) && s->state == LP_STATE_LIVE)
             p.changes = (span){0};
         lp_err err = pull_page(s->replica, &p, outcome, error);
@@ -23,6 +20,8 @@ static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_ou
         *more_out |= p.more;
         stale |= p.cursor.seq < s->acked_seq;
     }
+    if (from.failed)
+        return err_set(error, LP_PROTOCOL, "a page from the server is malformed");
     /* Answers may come in any order: what is on a page from before a push that is settled here already cannot be compared. */
     outcome->compared = stale ? 0 : outcome->compared;
     return LP_OK;
