@@ -102,16 +102,16 @@ lp_err crypto_sign(const uint8_t seed[CRYPTO_SEED_BYTES], span bytes, uint8_t si
     return ok ? LP_OK : err_plain(error, LP_NOMEM);
 }
 
-bool crypto_verify(span public_key, span bytes, span signature) {
+lp_err crypto_verify(span public_key, span bytes, span signature, lp_error *error) {
     if (public_key.size != CRYPTO_KEY_BYTES || signature.size != CRYPTO_SIGNATURE_BYTES)
-        return false;
+        return LP_REFUSED;
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key.data, public_key.size);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = key && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
-              EVP_DigestVerify(ctx, signature.data, signature.size, bytes.data, bytes.size) == 1;
+    bool ready = key && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1;
+    bool fits = ready && EVP_DigestVerify(ctx, signature.data, signature.size, bytes.data, bytes.size) == 1;
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
-    return ok;
+    return fits ? LP_OK : ready ? LP_REFUSED : err_plain(error, LP_NOMEM);
 }
 
 /* OpenSSL's base64 has the other alphabet and padding; the translation is shorter than a codec. */

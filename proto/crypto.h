@@ -29,7 +29,9 @@ void crypto_mac_three(crypto_mac *mac, span a, span b, span c,
 lp_err crypto_public_key(const uint8_t seed[CRYPTO_SEED_BYTES], uint8_t key_out[CRYPTO_KEY_BYTES], lp_error *error);
 lp_err crypto_sign(const uint8_t seed[CRYPTO_SEED_BYTES], span bytes, uint8_t signature_out[CRYPTO_SIGNATURE_BYTES],
                    lp_error *error);
-bool crypto_verify(span public_key, span bytes, span signature);
+/** Errors: LP_REFUSED (error untouched) it is not the key's signature of these bytes; LP_NOMEM, which says nothing of the signature (of
+ *  what is allocated within the arithmetic OpenSSL tells nothing: then it is LP_REFUSED too). */
+lp_err crypto_verify(span public_key, span bytes, span signature, lp_error *error);
 
 #define CRYPTO_SEAL_KEY_BYTES 32                                 /**< X25519 key, private or public (RFC 7748) */
 #define CRYPTO_SEAL_EXTRA_BYTES (CRYPTO_SEAL_KEY_BYTES + 8 + 16) /**< what a sealed text is longer than the plain one */

@@ -427,9 +427,11 @@ lp_err auth_note_used(pool *p, span key, const device *d, lp_error *error) {
 lp_err auth_hello(const device *d, const message *hello, span binding, lp_error *error) {
     buf bytes = {0};
     message_hello_signed(hello, binding, &bytes);
-    bool ok = !bytes.failed &&
-              crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes), hello->signature);
+    lp_err err = bytes.failed ? err_plain(error, LP_NOMEM)
+                              : crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes),
+                                              hello->signature, error);
     buf_fini(&bytes);
-    return ok ? LP_OK
-              : err_set(error, LP_REFUSED, "the device could not prove who it is; join again with a new invitation");
+    return err == LP_REFUSED
+               ? err_set(error, LP_REFUSED, "the device could not prove who it is; join again with a new invitation")
+               : err;
 }

@@ -92,20 +92,22 @@ static bool take_pass(const pool *p, span pass, device *d) {
     pass_seed(p, seed);
     put_signed_part(p, d, &bytes);
     ok = !bytes.failed && !crypto_public_key(seed, public_key, NULL) &&
-         crypto_verify(span_of(public_key, sizeof public_key), buf_span(&bytes), signature);
+         !crypto_verify(span_of(public_key, sizeof public_key), buf_span(&bytes), signature, NULL);
     buf_fini(&bytes);
     return ok;
 }
 
 /* ---- proof ---- */
 
-static bool signed_by(const device *d, const message *m, span binding) {
+/* LP_REFUSED (error untouched) if it is not. */
+static lp_err signed_by(const device *d, const message *m, span binding, lp_error *error) {
     buf bytes = {0};
     message_rejoin_signed(m, binding, &bytes);
-    bool ok =
-        !bytes.failed && crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes), m->signature);
+    lp_err err = bytes.failed ? err_plain(error, LP_NOMEM)
+                              : crypto_verify(span_of(d->public_key, sizeof d->public_key), buf_span(&bytes),
+                                              m->signature, error);
     buf_fini(&bytes);
-    return ok;
+    return err;
 }
 
 lp_err rejoin_prove(pool *p, store_reader *reader, const message *m, span binding, lp_error *error) {
@@ -118,9 +120,13 @@ lp_err rejoin_prove(pool *p, store_reader *reader, const message *m, span bindin
         return err;
     if (!err && d.revoked_ms)
         return auth_revoked(&d, error);
-    if (!err && signed_by(&d, m, binding))
-        return LP_OK;
-    return take_pass(p, m->pass, &d) && d.number == m->device && signed_by(&d, m, binding) ? LP_OK : refuse(error);
+    if (!err)
+        err = signed_by(&d, m, binding, error);
+    else
+        err = LP_REFUSED;
+    if (err == LP_REFUSED && take_pass(p, m->pass, &d) && d.number == m->device)
+        err = signed_by(&d, m, binding, error);
+    return err == LP_REFUSED ? refuse(error) : err;
 }
 
 /* ---- the new device ---- */

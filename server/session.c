@@ -1,4 +1,5 @@
 /* session.c - one connection's protocol state; see session.h for the diagram and the invariants. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +56,7 @@ int64_t session_deadline_ms(const session *s) {
 /* ---- answers ---- */
 
 session_action *session_add_action(session_actions *actions, session_action_kind kind) {
-    if (actions->count == SESSION_ACTIONS_MAX)
-        return NULL;
+    assert(actions->count < SESSION_ACTIONS_MAX); /* a step does less: every wait ends, a job, the connection ends */
     session_action *a = &actions->list[actions->count++];
     *a = (session_action){.kind = kind};
     return a;
@@ -69,8 +69,6 @@ void session_close(session *s, session_actions *actions) {
 
 void session_answer(session *s, session_actions *actions, uint32_t id, const message *m) {
     session_action *a = session_add_action(actions, SESSION_ANSWER);
-    if (!a)
-        return;
     a->id = id;
     if (message_encode(m, &a->answer, NULL)) {
         buf_fini(&a->answer);
@@ -130,8 +128,7 @@ job *session_submit(session *s, session_actions *actions, job_kind kind, uint32_
     job *j = job_new(kind);
     if (j)
         buf_append_span(&j->request, request);
-    session_action *a = j && !j->request.failed ? session_add_action(actions, SESSION_COMMIT) : NULL;
-    if (!a) {
+    if (!j || j->request.failed) {
         message m = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("out of memory")};
         job_free(j);
         session_answer(s, actions, id, &m);
@@ -141,18 +138,20 @@ job *session_submit(session *s, session_actions *actions, job_kind kind, uint32_
     j->request_id = id;
     j->batch = s->highest;
     j->greeting = s->greeting;
-    a->job = j;
+    session_add_action(actions, SESSION_COMMIT)->job = j;
     s->jobs++;
     return j;
 }
 
-bool session_tell_scopes(session *s, const access *may, buf *scopes_out) {
+lp_err session_tell_scopes(session *s, const access *may, buf *scopes_out, bool *moved_out, lp_error *error) {
     uint8_t hash[CRYPTO_HASH_BYTES];
     access_scopes(may, scopes_out);
+    if (scopes_out->failed)
+        return err_plain(error, LP_NOMEM);
     crypto_sha256(buf_span(scopes_out), hash);
-    bool moved = memcmp(hash, s->told, sizeof s->told) != 0;
+    *moved_out = memcmp(hash, s->told, sizeof s->told) != 0;
     memcpy(s->told, hash, sizeof s->told);
-    return moved;
+    return LP_OK;
 }
 
 static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {

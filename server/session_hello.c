@@ -114,15 +114,20 @@ static void welcome(session *s, store_reader *reader, session_actions *actions, 
     greeting g;
     lp_error error = {.code = LP_OK};
     lp_err err = read_greeting(s->pool, reader, s->device, &g, &error);
-    if (err) {
-        session_answer_error(s, actions, id, err, &error, 0);
-        return;
-    }
-    memcpy(s->epoch, g.epochs.epoch, EPOCH_BYTES);
     buf scopes = {0};
     buf forks = {0};
-    session_tell_scopes(s, &g.access, &scopes);
-    epochs_put_forks(&g.epochs, &forks);
+    bool moved;
+    if (!err)
+        err = session_tell_scopes(s, &g.access, &scopes, &moved, &error);
+    if (!err) {
+        epochs_put_forks(&g.epochs, &forks);
+        err = forks.failed ? err_plain(&error, LP_NOMEM) : LP_OK;
+    }
+    if (err) {
+        session_answer_error(s, actions, id, err, &error, 0);
+        goto out;
+    }
+    memcpy(s->epoch, g.epochs.epoch, EPOCH_BYTES);
     message m_welcome = {.number = MSG_WELCOME,
                          .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
                          .now_ms = pool_told_ms(s->pool),
@@ -134,6 +139,7 @@ static void welcome(session *s, store_reader *reader, session_actions *actions, 
                          .scopes = buf_span(&scopes)};
     s->state = SESSION_READY;
     session_answer(s, actions, id, &m_welcome);
+out:
     buf_fini(&scopes);
     buf_fini(&forks);
 }

@@ -34,14 +34,11 @@ static void note_seen(session *s, session_actions *actions, span cursors) {
     if ((s->seen && now_ms - s->seen_ms < SEEN_EVERY_MS) || !cursors.size || s->jobs >= SESSION_JOBS_MAX / 2)
         return;
     job *j = job_new(JOB_SEEN);
-    session_action *a = j ? session_add_action(actions, SESSION_COMMIT) : NULL;
-    if (!a) {
-        job_free(j);
+    if (!j)
         return;
-    }
     j->device = session_device(s);
     j->read_seq = seen_read_seq(span_of(s->epoch, EPOCH_BYTES), cursors);
-    a->job = j;
+    session_add_action(actions, SESSION_COMMIT)->job = j;
     s->jobs++;
     s->seen = true;
     s->seen_ms = now_ms;
@@ -81,7 +78,7 @@ bool session_answer_pages(session *s, store_reader *reader, session_actions *act
         if (!err)
             err = feed_pages(reader, s->device, &may, cursors, page_bytes, &pages, &news, &error);
         if (!err)
-            moved = session_tell_scopes(s, &may, &scopes);
+            err = session_tell_scopes(s, &may, &scopes, &moved, &error);
         reader->ops->snapshot_end(reader);
     }
     if (err == LP_CLOSED) {

@@ -44,7 +44,7 @@ struct session {
 
 /* ---- session.c ---- */
 
-/** The next free action; NULL if there is none. */
+/** The next free action. */
 session_action *session_add_action(session_actions *actions, session_action_kind kind);
 void session_close(session *s, session_actions *actions);
 void session_answer(session *s, session_actions *actions, uint32_t id, const message *m);
@@ -54,8 +54,8 @@ void session_answer_error(session *s, session_actions *actions, uint32_t id, lp_
 void session_answer_refused(session *s, session_actions *actions, uint32_t id, lp_err err, const char *reason);
 /** A job for the committer; NULL if that was answered with BUSY. */
 job *session_submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request);
-/** True if the scopes are others than the device was told last; then it is told. */
-bool session_tell_scopes(session *s, const access *may, buf *scopes_out);
+/** The scopes as they are told; *moved_out: they are others than the device was told last. Now it has been. Errors: LP_NOMEM. */
+lp_err session_tell_scopes(session *s, const access *may, buf *scopes_out, bool *moved_out, lp_error *error);
 
 /* ---- session_hello.c ---- */
 

@@ -70,7 +70,7 @@ lp_err sqlite_snapshot(store_reader *base, lp_error *error) {
 
 void sqlite_snapshot_end(store_reader *base) {
     sqlite_reader *r = (sqlite_reader *)base;
-    if (r->open && !sqlite3_get_autocommit(r->conn.db))
+    if (r->conn.db && !sqlite3_get_autocommit(r->conn.db))
         sql_do(&r->conn, SQL_SNAPSHOT_END, NULL);
     r->open = false;
 }

@@ -11,13 +11,13 @@ lp_err __real_crypto_public_key(const uint8_t seed[CRYPTO_SEED_BYTES], uint8_t k
                                 lp_error *error);
 lp_err __real_crypto_sign(const uint8_t seed[CRYPTO_SEED_BYTES], span bytes,
                           uint8_t signature_out[CRYPTO_SIGNATURE_BYTES], lp_error *error);
-bool __real_crypto_verify(span public_key, span bytes, span signature);
+lp_err __real_crypto_verify(span public_key, span bytes, span signature, lp_error *error);
 
 lp_err __wrap_crypto_public_key(const uint8_t seed[CRYPTO_SEED_BYTES], uint8_t key_out[CRYPTO_KEY_BYTES],
                                 lp_error *error);
 lp_err __wrap_crypto_sign(const uint8_t seed[CRYPTO_SEED_BYTES], span bytes,
                           uint8_t signature_out[CRYPTO_SIGNATURE_BYTES], lp_error *error);
-bool __wrap_crypto_verify(span public_key, span bytes, span signature);
+lp_err __wrap_crypto_verify(span public_key, span bytes, span signature, lp_error *error);
 
 void keys_quick(void) {
     quick = true;
@@ -50,12 +50,12 @@ lp_err __wrap_crypto_sign(const uint8_t seed[CRYPTO_SEED_BYTES], span bytes,
     return LP_OK;
 }
 
-bool __wrap_crypto_verify(span public_key, span bytes, span signature) {
+lp_err __wrap_crypto_verify(span public_key, span bytes, span signature, lp_error *error) {
     if (!quick)
-        return __real_crypto_verify(public_key, bytes, signature);
+        return __real_crypto_verify(public_key, bytes, signature, error);
     uint8_t good[CRYPTO_SIGNATURE_BYTES];
     if (public_key.size != CRYPTO_KEY_BYTES)
-        return false;
+        return LP_REFUSED;
     make_signature(public_key, bytes, good);
-    return span_equal(span_of(good, sizeof good), signature);
+    return span_equal(span_of(good, sizeof good), signature) ? LP_OK : LP_REFUSED;
 }

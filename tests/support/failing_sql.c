@@ -10,6 +10,7 @@
 #include <string.h>
 
 static bool counting;
+static sqlite3 *broken; /* whose last call has failed */
 static uint64_t made, first, last;
 
 void failing_sql_fail(uint64_t at, uint64_t count) {
@@ -46,18 +47,41 @@ static int deny(void *ctx, int action, const char *a, const char *b, const char 
     return SQLITE_DENY;
 }
 
+/* What stopped a call is told as an error of the disk. */
+static int told(sqlite3 *db, int rc, int stopped) {
+    if ((rc & 0xff) != stopped)
+        return rc;
+    broken = db;
+    return SQLITE_IOERR_READ;
+}
+
+int sqlite3_extended_errcode(sqlite3 *db) {
+    int (*real)(sqlite3 *);
+    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_extended_errcode");
+    assert(real);
+    return db && db == broken ? SQLITE_IOERR_READ : real(db);
+}
+
+int sqlite3_errcode(sqlite3 *db) {
+    int (*real)(sqlite3 *);
+    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_errcode");
+    assert(real);
+    return db && db == broken ? SQLITE_IOERR : real(db);
+}
+
 int sqlite3_step(sqlite3_stmt *s) {
     int (*real)(sqlite3_stmt *);
     *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
     assert(real);
     bool rolls_back = sqlite3_sql(s) && strcmp(sqlite3_sql(s), "ROLLBACK") == 0;
+    broken = NULL;
     if (rolls_back || !due())
         return real(s);
     sqlite3 *db = sqlite3_db_handle(s);
     sqlite3_progress_handler(db, 1, stop, NULL);
     int rc = real(s);
     sqlite3_progress_handler(db, 0, NULL, NULL);
-    return rc;
+    return told(db, rc, SQLITE_INTERRUPT);
 }
 
 int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **s_out,
@@ -65,12 +89,13 @@ int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, s
     int (*real)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
     *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_prepare_v3");
     assert(real);
+    broken = NULL;
     if (!due())
         return real(db, sql, size, flags, s_out, tail_out);
     sqlite3_set_authorizer(db, deny, NULL);
     int rc = real(db, sql, size, flags, s_out, tail_out);
     sqlite3_set_authorizer(db, NULL, NULL);
-    return rc;
+    return told(db, rc, SQLITE_AUTH);
 }
 
 int sqlite3_prepare_v2(sqlite3 *db, const char *sql, int size, sqlite3_stmt **s_out, const char **tail_out) {

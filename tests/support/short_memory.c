@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <sqlite3.h>
 #include <stddef.h>
 
@@ -88,13 +89,33 @@ static void end(void *ctx) {
     (void)ctx;
 }
 
-void short_memory_spare_sqlite(void) {
+static void *take_for_openssl(size_t size, const char *file, int line) {
+    (void)file;
+    (void)line;
+    return __libc_malloc(size);
+}
+
+static void *resize_for_openssl(void *old, size_t size, const char *file, int line) {
+    (void)file;
+    (void)line;
+    return __libc_realloc(old, size);
+}
+
+static void free_for_openssl(void *memory, const char *file, int line) {
+    (void)file;
+    (void)line;
+    __libc_free(memory);
+}
+
+void short_memory_spare_libraries(void) {
     static const sqlite3_mem_methods methods = {take, __libc_free, resize, size_of, round_up, begin, end, NULL};
     int rc = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
-    assert(rc == SQLITE_OK);
+    int done = CRYPTO_set_mem_functions(take_for_openssl, resize_for_openssl, free_for_openssl);
+    assert(rc == SQLITE_OK && done);
     (void)rc;
+    (void)done;
 }
 #else
-void short_memory_spare_sqlite(void) {
+void short_memory_spare_libraries(void) {
 }
 #endif

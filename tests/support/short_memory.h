@@ -9,8 +9,8 @@
 
 /** False under a sanitizer. */
 bool short_memory_works(void);
-/** SQLite gets its memory elsewhere from now on, neither counted nor failing: call it before anything else does. */
-void short_memory_spare_sqlite(void);
+/** SQLite and OpenSSL get their memory elsewhere from now on, neither counted nor failing: to be called first of all. */
+void short_memory_spare_libraries(void);
 /** Allocation number `at`, counted from 0 now, and those after it up to `count` in all fail. */
 void short_memory_fail(uint64_t at, uint64_t count);
 /** Enough for everybody again. The number of allocations since short_memory_fail. */
