@@ -188,9 +188,12 @@ lp_err replica_identify(replica *r, lp_error *error) {
         err = err_set(error, LP_CORRUPT, "the replica does not say whose it is; keep the file and join again");
         goto out;
     }
+    digester *made;
+    err = digester_new(&r->pool, &made, error);
+    if (err)
+        goto out; /* with the one it has, which is of the same pool, it can go on */
     digester_free(r->digester);
-    r->digester = NULL;
-    err = digester_new(&r->pool, &r->digester, error);
+    r->digester = made;
 out:
     buf_fini(&pool);
     buf_fini(&staff);
