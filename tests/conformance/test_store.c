@@ -582,6 +582,74 @@ static void documents_are_listed_by_prefix_in_order_of_key(void **state) {
     commit(f);
 }
 
+static void assert_read(fixture *f, const char *prefix, const char *after, uint32_t limit, const char *expected) {
+    notes n = {.limit = limit};
+    must(f, f->ops->read_documents(f->r, STORE_MEMBER_FEED, span_text(prefix), span_text(after), note_document, &n,
+                                   &f->error));
+    assert_string_equal(n.text, expected);
+}
+
+static void a_reader_walks_documents_after_a_key_within_a_prefix(void **state) {
+    fixture *f = *state;
+    begin(f);
+    put_text(f, STORE_MEMBER_FEED, "b3", "3");
+    put_text(f, STORE_MEMBER_FEED, "a9", "0");
+    put_text(f, STORE_MEMBER_FEED, "b1", "1");
+    put_text(f, STORE_MEMBER_FEED, "b", "b");
+    put_text(f, STORE_MEMBER_FEED, "b22", "22");
+    put_text(f, STORE_MEMBER_FEED, "b2", "2");
+    put_text(f, STORE_MEMBER_FEED, "c1", "4");
+    put_text(f, STORE_MEMBER, "b4", "another space");
+    commit(f);
+    must(f, f->ops->snapshot(f->r, &f->error));
+    assert_read(f, "b", "", 0, "b=b b1=1 b2=2 b22=22 b3=3 ");
+    assert_read(f, "b", "b1", 0, "b2=2 b22=22 b3=3 ");
+    assert_read(f, "b", "b11", 0, "b2=2 b22=22 b3=3 ");
+    assert_read(f, "b", "b", 2, "b1=1 b2=2 ");
+    assert_read(f, "b", "b3", 0, "");
+    assert_read(f, "b", "bz", 0, "");
+    assert_read(f, "d", "", 0, "");
+    assert_read(f, "", "b3", 0, "c1=4 ");
+    /* What is not committed, or came after the snapshot, is not there. */
+    begin(f);
+    put_text(f, STORE_MEMBER_FEED, "b4", "5");
+    put_text(f, STORE_MEMBER_FEED, "b3", "");
+    assert_read(f, "b", "b22", 0, "b3=3 ");
+    commit(f);
+    assert_read(f, "b", "b22", 0, "b3=3 ");
+    must(f, f->ops->snapshot(f->r, &f->error));
+    assert_read(f, "b", "b22", 0, "b4=5 ");
+}
+
+typedef struct look_aside {
+    fixture *fixture;
+    notes found;
+} look_aside;
+
+/* As the feed of a narrow scope does: each id leads to its membership. */
+static bool look(void *ctx, span key, span value) {
+    look_aside *l = ctx;
+    span aside;
+    (void)key;
+    must(l->fixture,
+         l->fixture->ops->read_document(l->fixture->r, STORE_MEMBER, value, &aside, &l->fixture->error));
+    return note_document(&l->found, value, aside);
+}
+
+static void a_walk_over_documents_may_read_others(void **state) {
+    fixture *f = *state;
+    look_aside l = {.fixture = f};
+    begin(f);
+    put_text(f, STORE_MEMBER_FEED, "1", "x");
+    put_text(f, STORE_MEMBER_FEED, "2", "y");
+    put_text(f, STORE_MEMBER, "x", "first");
+    put_text(f, STORE_MEMBER, "y", "second");
+    commit(f);
+    must(f, f->ops->snapshot(f->r, &f->error));
+    must(f, f->ops->read_documents(f->r, STORE_MEMBER_FEED, (span){0}, (span){0}, look, &l, &f->error));
+    assert_string_equal(l.found.text, "x=first y=second ");
+}
+
 static void the_feed_is_in_order_bounded_and_stops_when_told(void **state) {
     fixture *f = *state;
     begin(f);
@@ -1006,6 +1074,8 @@ static void any_operations_give_the_same_answers_on_both_engines(void **state) {
     T(documents_are_put_replaced_and_deleted_by_an_empty_value)                                                        \
     T(the_next_document_is_found_from_any_key)                                                                         \
     T(documents_are_listed_by_prefix_in_order_of_key)                                                                  \
+    T(a_reader_walks_documents_after_a_key_within_a_prefix)                                                            \
+    T(a_walk_over_documents_may_read_others)                                                                           \
     T(the_feed_is_in_order_bounded_and_stops_when_told)                                                                \
     T(an_open_transaction_is_invisible_to_readers)                                                                     \
     T(a_snapshot_stands_still_until_the_next_one)                                                                      \
