@@ -5,6 +5,7 @@
 
 #include "client/search.h"
 #include "client/statements.h"
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/schema.h"
 
@@ -357,7 +358,7 @@ lp_err holdings_note_came(replica *r, held_scope *scope, int64_t rid, lp_error *
 lp_err holdings_end_reading(replica *r, held_scope *scope, lp_error *error) {
     bool sweeps = scope->reading == READING_AGAIN || scope->reading == READING_EPOCH;
     bool tell = scope->reading == READING_EPOCH;
-    lp_err err = sweeps ? release_found(r, scope, STATEMENT_HELD_NOT_CAME, tell, error) : LP_OK;
+    lp_err err = sweeps && !BUG(NOTHING_SWEPT) ? release_found(r, scope, STATEMENT_HELD_NOT_CAME, tell, error) : LP_OK;
     if (!err && sweeps)
         err = statement_run_int(r, STATEMENT_CAME_DROP, scope->number, error);
     scope->reading = READING_NEWS;
@@ -376,7 +377,7 @@ static lp_err evict(replica *r, int64_t rid, lp_error *error) {
     lp_id id = err ? (lp_id){{0}} : row.id;
     uint32_t kind = err ? 0 : row.kind;
     statement(r, STATEMENT_ROW_BY_RID, NULL);
-    for (size_t i = 0; !err && i < sizeof drops / sizeof drops[0]; i++)
+    for (size_t i = BUG(EVICTED_PAST_STAYS); !err && i < sizeof drops / sizeof drops[0]; i++)
         err = statement_run_int(r, drops[i], rid, error);
     sqlite3_stmt *s = err ? NULL : statement(r, STATEMENT_REFUSED_HAS, error);
     if (!s)
@@ -396,7 +397,7 @@ static lp_err evict(replica *r, int64_t rid, lp_error *error) {
         if (!err)
             err = statement_run_int(r, STATEMENT_UNINDEXED_DROP, rid, error);
     }
-    return err ? err : search_forget(r, rid, error);
+    return err || BUG(EVICTED_STAYS_INDEXED) ? err : search_forget(r, rid, error);
 }
 
 lp_err holdings_evict(replica *r, uint64_t *evicted_out, lp_error *error) {

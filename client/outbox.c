@@ -498,7 +498,7 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     if (!err)
         err = layers_settle(r, &l, as_seen, error);
     /* The office has it, and no scope of this device has anything of the record. */
-    if (!err && received && l.held == 0 && l.server.count == 0)
+    if (!err && received && !BUG(RECEIVED_STAYS) && l.held == 0 && l.server.count == 0)
         err = holdings_let_go(r, l.rid, error);
     layers_close(&l);
     return err;

@@ -168,7 +168,7 @@ static bool add_picked(builder *b, uint32_t count, uint64_t seq) {
 static bool add_mark(builder *b, const store_row *row) {
     if (row->kind == KIND_ERASED)
         return add_id(b, &b->erased, &row->id, row->seq);
-    if (b->since > 0 || b->device->batch > 0)
+    if ((b->since > 0 || b->device->batch > 0) && !BUG(PURGE_NOT_TOLD))
         return add_id(b, &b->purged, &row->id, row->seq);
     b->reached = row->seq;
     return true;
@@ -237,6 +237,8 @@ static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
     b->err = scopes_read_member(b->members, b->number, id, &m, &b->error);
     if (b->err)
         return false;
+    if (m.seq_out && BUG(LEFT_NOT_TOLD))
+        return true;
     if (m.seq_out)
         return may_hold_it(b, id) ? add_id(b, &b->left, id, seq_last) : !b->err;
     b->err = b->members->ops->read(b->members, id, &row, &b->error);
@@ -247,7 +249,7 @@ static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
     if (b->err || !take_row(b, &row))
         return false;
     b->all = b->again;
-    if (!b->again && m.seq_in > b->since)
+    if (!b->again && m.seq_in > b->since && !BUG(REGAINED_NOT_WHOLE))
         return add_joined(b, m.seq_in, seq_last);
     uint32_t count = pick(b);
     return !b->err && add_picked(b, count, seq_last);
@@ -348,7 +350,7 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
     if (err)
         return err;
     /* Another epoch is another history, another grant another slice of it: read from its beginning. */
-    bool same = history == CURSOR_FITS && from->generation == grant->generation;
+    bool same = history == CURSOR_FITS && (from->generation == grant->generation || BUG(GENERATION_IGNORED));
     /* Something that was purged since may still be there as it was, be it what the device wrote before its first pull: the same. A narrow scope
      * remembers who left. */
     uint64_t began = from->seq - from->behind;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "server/auth.h"
 #include "server/erase.h"
@@ -170,7 +171,7 @@ static lp_err raise_purge_seq(pool *p, uint64_t seq, lp_error *error) {
         return err;
     wire_reader r = wire_open(err ? (span){0} : value);
     before = err ? 0 : wire_u64(&r);
-    if (before >= seq)
+    if (before >= seq || BUG(PURGE_SEQ_STAYS))
         return LP_OK;
     buf out = {0};
     wire_put_u64(&out, seq);
@@ -248,7 +249,7 @@ lp_err purge_step(pool *p, int64_t retention_ms, purge_outcome *outcome, lp_erro
 static lp_err is_purged(pool *p, const lp_id *id, bool *purged_out, lp_error *error) {
     span value;
     lp_err err = p->store->ops->get(p->store, STORE_PURGED, id_span(id), &value, error);
-    *purged_out = !err;
+    *purged_out = !err && !BUG(PURGED_ID_FORGOTTEN);
     return err == LP_NOT_FOUND ? LP_OK : err;
 }
 

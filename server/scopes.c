@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/rows.h"
@@ -436,7 +437,7 @@ lp_err scopes_moved(pool *p, const record *rec, const scope_set *before, bool kn
     bool stays = same_set(before, &after);
     if (!err)
         err = move(p, &rec->id, before, &after, stays ? delta : sum_of(p, rec), delta, seq, error);
-    if (!err && (!known || !stays))
+    if (!err && (!known || !stays) && !BUG(FOLLOWERS_STAY))
         err = move_followers(p, &rec->id, known ? before : NULL, &after, 0, error);
     return err;
 }

@@ -631,8 +631,7 @@ static bool look(void *ctx, span key, span value) {
     look_aside *l = ctx;
     span aside;
     (void)key;
-    must(l->fixture,
-         l->fixture->ops->read_document(l->fixture->r, STORE_MEMBER, value, &aside, &l->fixture->error));
+    must(l->fixture, l->fixture->ops->read_document(l->fixture->r, STORE_MEMBER, value, &aside, &l->fixture->error));
     return note_document(&l->found, value, aside);
 }
 

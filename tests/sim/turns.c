@@ -16,6 +16,11 @@ static void start(world *w, uint32_t who) {
     world_device_start(&w->devices[who], prop_chance(&w->random, 50));
 }
 
+/* The index is made when somebody wants it. */
+static void search(world *w, uint32_t who) {
+    world_search(w, who);
+}
+
 static void stop(world *w, uint32_t who) {
     world_device_stop(&w->devices[who]);
 }
@@ -345,6 +350,7 @@ static void revoke(world *w, uint32_t who) {
 
 const turn_info turns[] = {
     {"somebody writes", 45, 0, world_act},
+    {"somebody searches", 2, 0, search},
     {"sync starts", 15, 0, start},
     {"sync stops", 4, 0, stop},
     {"some time passes", 19, 0, wait_some},
@@ -385,6 +391,7 @@ const turn_info turns[] = {
     {"a lead goes to somebody", 7, TROUBLE_SCOPES, turn_move_lead},
     {"a lead goes while somebody writes", 4, TROUBLE_SCOPES, turn_move_under_edits},
     {"a lead is passed round", 3, TROUBLE_SCOPES, turn_pass_round},
+    {"an event is worked by several", 2, TROUBLE_SCOPES, turn_event},
     {"a scope is granted or taken", 3, TROUBLE_SCOPES, turn_grant},
     {"somebody writes elsewhere", 2, TROUBLE_SCOPES, turn_stray},
     {"months pass", 1, TROUBLE_PURGE, turn_months},

@@ -8,6 +8,7 @@
 void turn_move_lead(world *w, uint32_t who);
 void turn_move_under_edits(world *w, uint32_t who);
 void turn_pass_round(world *w, uint32_t who);
+void turn_event(world *w, uint32_t who);
 void turn_grant(world *w, uint32_t who);
 void turn_stray(world *w, uint32_t who);
 

@@ -78,6 +78,32 @@ void turn_pass_round(world *w, uint32_t who) {
     }
 }
 
+static void run_devices_of(world *w, uint32_t person, int64_t ms) {
+    for (uint32_t i = 0; i < w->options.devices; i++)
+        if (w->devices[i].person == person)
+            world_device_start(&w->devices[i], false);
+    world_run(w, ms);
+}
+
+/* A lead of an event, and somebody to whom the event is granted; perhaps that is taken back, and given again before they have noticed. */
+void turn_event(world *w, uint32_t who) {
+    int32_t lead = turn_draw_lead(w, who);
+    uint32_t person = (uint32_t)prop_below(&w->random, world_people(w));
+    if (lead < 0)
+        return;
+    world_set(w, who, (uint32_t)lead, "event", "ifa");
+    run_devices_of(w, w->devices[who].person, 1000);
+    world_grant(w, person, 0, true);
+    run_devices_of(w, person, 2000);
+    if (prop_chance(&w->random, 60))
+        world_grant(w, person, 0, false);
+    if (world_holds(w, who, (uint32_t)lead) && prop_chance(&w->random, 50))
+        world_write(w, who, (uint32_t)lead);
+    if (prop_chance(&w->random, 50))
+        world_grant(w, person, 0, true);
+    run_devices_of(w, person, prop_between(&w->random, 0, 2000));
+}
+
 void turn_grant(world *w, uint32_t who) {
     (void)who;
     uint32_t person = (uint32_t)prop_below(&w->random, world_people(w));

@@ -205,7 +205,8 @@ struct world {
     world_disk disk;
     vfs_disk *copies;        /**< of the pool */
     uint32_t revoked_author; /**< 0: nobody is */
-    bool copied; /**< a device was cloned or set back: what it had not sent may come twice, under two stamps */
+    bool copied;   /**< a device was cloned or set back: what it had not sent may come twice, under two stamps */
+    bool searched; /**< some device has an index */
     uint32_t backups, restores; /**< the schedule's */
     store *store;
     pool pool;
@@ -373,6 +374,8 @@ void world_act(world *w, uint32_t who);
 uint32_t world_make_lead(world *w, uint32_t who, const char *name);
 /** Sets a text field ("company", "answers.size"); NULL clears. */
 void world_set(world *w, uint32_t who, uint32_t record, const char *field, const char *text);
+/** The person of a device looks for something, and finds it if it is there. */
+void world_search(world *w, uint32_t who);
 void world_delete(world *w, uint32_t who, uint32_t record);
 /** Sets some field of a lead to a text nobody has typed before. */
 void world_write(world *w, uint32_t who, uint32_t record);

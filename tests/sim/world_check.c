@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "client/kept.h"
+#include "client/search.h"
 #include "proto/change.h"
 #include "server/verify.h"
 #include "tests/sim/world_scopes.h"
@@ -90,6 +91,10 @@ static void check_device(const world_rows *rows, uint32_t who) {
                  "device %u: a record is still marked unsent", who);
     world_expect(w, world_device_count(d, "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM batch)") == 0,
                  "device %u: the outbox is not empty", who);
+    bool sound = true;
+    if (w->searched)
+        assert_int_equal(search_check(d->replica, &sound, NULL), LP_OK);
+    world_expect(w, sound, "device %u: the search index is not that of the records", who);
     world_expect(w, world_device_count(d, "SELECT count(*) FROM leaving") == 0,
                  "device %u: a record is still about to leave", who);
 }

@@ -126,7 +126,8 @@ typedef struct review_walk {
 static bool is_of(const review_walk *walk, const review_entry *e) {
     const world_device *d = &walk->world->devices[walk->typed->device];
     const lp_id *id = &walk->world->records[walk->typed->record].id;
-    return id_equal(&e->set.id, id) && (d->rolled_back || kept_is_own(d->replica, e->device));
+    /* Of two copies either may have brought it; what people type is unique anyway. */
+    return id_equal(&e->set.id, id) && (walk->world->copied || kept_is_own(d->replica, e->device));
 }
 
 static bool on_review(void *ctx, const review_entry *e) {

@@ -10,6 +10,7 @@
 #include "client/fields.h"
 #include "client/kept.h"
 #include "client/layers.h"
+#include "client/search.h"
 #include "client/txn.h"
 #include "proto/err.h"
 #include "tests/sim/world_scopes.h"
@@ -294,6 +295,14 @@ void world_set(world *w, uint32_t who, uint32_t record_index, const char *field,
     lp_txn *t = begin(w, who);
     put_text(w, t, &dr, who, record_index, field, text);
     end(w, t, &dr, who, NULL);
+}
+
+void world_search(world *w, uint32_t who) {
+    bool done;
+    lp_error error = {.message = ""};
+    lp_err err = search_catch_up(w->devices[who].replica, 0, &done, &error);
+    world_expect(w, !err || err == LP_BUSY, "device %u cannot search: %s", who, error.message);
+    w->searched |= !err;
 }
 
 void world_delete(world *w, uint32_t who, uint32_t record_index) {
