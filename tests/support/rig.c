@@ -60,6 +60,13 @@ void rig_join(rig *r, uint32_t device) {
     buf_fini(&seed);
 }
 
+/* No power is cut here: nothing waits for the disk. */
+static void open_replica(rig *r, bool create) {
+    lp_error error;
+    assert_int_equal(replica_open(r->path, create, &r->env, NULL, &r->replica, &error), LP_OK);
+    sqlite3_exec(r->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+}
+
 void rig_open(rig *r, bool joined) {
     memset(r, 0, sizeof *r);
     kit_directory_make(&r->directory);
@@ -69,8 +76,7 @@ void rig_open(rig *r, bool joined) {
     r->now_ms = RIG_START_MS;
     r->boot = 1;
     lp_error error;
-    assert_int_equal(replica_open(r->path, true, &r->env, NULL, &r->replica, &error), LP_OK);
-    sqlite3_exec(r->replica->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    open_replica(r, true);
     if (joined)
         rig_join(r, RIG_DEVICE);
     assert_int_equal(client_session_new(r->replica, &r->session, &error), LP_OK);
@@ -88,7 +94,7 @@ void rig_reopen(rig *r) {
     client_session_free(r->session);
     replica_close(r->replica);
     lp_error error;
-    assert_int_equal(replica_open(r->path, false, &r->env, NULL, &r->replica, &error), LP_OK);
+    open_replica(r, false);
     assert_int_equal(client_session_new(r->replica, &r->session, &error), LP_OK);
 }
 
