@@ -9,33 +9,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/deeds.h"
+#include "tests/sim/sweep.h"
 
-static const struct {
+static const struct way {
     vfs_loss loss;
     uint32_t tear_bytes;
 } ways[] = {{VFS_NONE, 0}, {VFS_ALL, 0}, {VFS_FIRST, 512}, {VFS_SOME, 512}, {VFS_SOME, 4096}};
 
+#define PLACES_MIN 5
 #define WAYS (sizeof ways / sizeof ways[0])
-
-static uint64_t cuts;
-
-static int install(void **state) {
-    (void)state;
-    vfs_install();
-    return 0;
-}
-
-static int uninstall(void **state) {
-    (void)state;
-    vfs_remove();
-    fprintf(stderr, "[     INFO ] %llu cuts\n", (unsigned long long)cuts);
-    return 0;
-}
 
 static void check(pair *p) {
     pair_audit(p, 0);
@@ -43,45 +27,32 @@ static void check(pair *p) {
     pair_settle(p);
 }
 
-static void begin(pair *p, const char *name) {
-    p->deed = name;
-    p->at = 0;
-    pair_keep(p);
-}
-
-static void end(pair *p) {
-    fprintf(stderr, "[     INFO ] %s: %llu steps\n", p->deed, (unsigned long long)p->at - 1);
-    assert_true(p->at > 5);
-    pair_free(p);
-}
-
-static void sweep(const deed *what) {
-    pair *p = pair_new(1);
-    what->prepare(p);
-    begin(p, what->name);
+static bool cut_and_look(pair *p, const deed *what, const struct way *left) {
     vfs_disk *disk = deed_disk(p, what->disk);
-    for (bool cut = true; cut;) {
-        p->at++;
-        for (size_t i = 0; i < WAYS && cut; i++) {
-            pair_again(p);
-            vfs_break(disk, &(vfs_faults){.cut_at = p->at});
-            what->act(p);
-            cut = vfs_is_off(disk);
-            vfs_break(disk, NULL);
-            pair_revive(p, ways[i].loss, ways[i].tear_bytes);
-            check(p);
-            cuts += cut;
-        }
+    vfs_break(disk, &(vfs_faults){.cut_at = p->at});
+    what->act(p);
+    bool cut = vfs_is_off(disk);
+    vfs_break(disk, NULL);
+    pair_revive(p, left->loss, left->tear_bytes);
+    check(p);
+    return cut;
+}
+
+/* The deed takes the same steps each time: once it ends before the cut, it does so whatever would have been left. */
+static bool cut(pair *p, const deed *what, const disturbance *how) {
+    bool was = cut_and_look(p, what, &ways[0]);
+    (void)how;
+    for (size_t i = 1; i < WAYS && was; i++) {
+        sweep_ran(true);
+        pair_again(p);
+        was = cut_and_look(p, what, &ways[i]);
     }
-    end(p);
+    return was;
 }
 
 static void nothing_saved_or_acknowledged_is_lost_by_a_cut_at_any_step(void **state) {
     (void)state;
-    const char *only = getenv("LEADPOOL_DEED");
-    for (size_t i = 0; i < deed_count; i++)
-        if (!only || strcmp(only, deeds[i].name) == 0)
-            sweep(&deeds[i]);
+    sweep_deeds(&(disturbance){.name = "cut", .disturb = cut, .least = PLACES_MIN});
 }
 
 /* ---- what is being made ---- */
@@ -89,14 +60,16 @@ static void nothing_saved_or_acknowledged_is_lost_by_a_cut_at_any_step(void **st
 /* Half a replica opens as one that has yet to join, or is not there; never as a damaged one. */
 static void a_replica_in_the_making_is_whole_or_made_anew(void **state) {
     (void)state;
-    pair *p = pair_new(1);
+    if (!sweep_wants("join"))
+        return;
+    pair *p = sweep_begin("join");
     lp_error error = {.message = ""};
     lp_err err;
     pair_make_lead(p, 0, &err);
     pair_sync(p, 0);
     pair_close_device(p, 1);
     vfs_wipe(p->devices[1].disk);
-    begin(p, "join");
+    pair_keep(p);
     vfs_disk *disk = p->devices[1].disk;
     for (bool cut = true; cut;) {
         p->at++;
@@ -118,10 +91,10 @@ static void a_replica_in_the_making_is_whole_or_made_anew(void **state) {
             }
             pair_expect(p, !err, "joining again: %s", error.message);
             check(p);
-            cuts += cut;
+            sweep_ran(cut);
         }
     }
-    end(p);
+    sweep_end(p, PLACES_MIN);
 }
 
 /* As `leadpoold init` does: the store first, then who it is. */
@@ -143,8 +116,9 @@ static lp_err make_pool(pair *p, lp_error *error) {
 
 static void a_pool_in_the_making_is_whole_or_made_anew(void **state) {
     (void)state;
-    pair *p = pair_new(1);
-    begin(p, "init");
+    if (!sweep_wants("init"))
+        return;
+    pair *p = sweep_begin("init");
     for (bool cut = true; cut;) {
         p->at++;
         for (size_t i = 0; i < WAYS && cut; i++) {
@@ -166,22 +140,24 @@ static void a_pool_in_the_making_is_whole_or_made_anew(void **state) {
             p->store->ops->close(p->store);
             p->store = NULL;
             vfs_disk_free(disk);
-            cuts += cut;
+            sweep_ran(cut);
             assert_true(cut || !told);
         }
     }
-    end(p);
+    sweep_end(p, PLACES_MIN);
 }
 
 /* A file under the name of a backup is a whole one. */
 static void a_backup_is_whole_or_not_there(void **state) {
     (void)state;
-    pair *p = pair_new(1);
+    if (!sweep_wants("backup"))
+        return;
+    pair *p = sweep_begin("backup");
     lp_error error = {.message = ""};
     lp_err err;
     pair_make_lead(p, 0, &err);
     pair_sync(p, 0);
-    begin(p, "backup");
+    pair_keep(p);
     for (bool cut = true; cut;) {
         p->at++;
         for (size_t i = 0; i < WAYS && cut; i++) {
@@ -202,10 +178,10 @@ static void a_backup_is_whole_or_not_there(void **state) {
                 sqlite3_close(db);
             }
             check(p);
-            cuts += cut;
+            sweep_ran(cut);
         }
     }
-    end(p);
+    sweep_end(p, PLACES_MIN);
 }
 
 int main(void) {
@@ -215,5 +191,5 @@ int main(void) {
         cmocka_unit_test(a_pool_in_the_making_is_whole_or_made_anew),
         cmocka_unit_test(a_backup_is_whole_or_not_there),
     };
-    return cmocka_run_group_tests_name("power", tests, install, uninstall);
+    return cmocka_run_group_tests_name("power", tests, sweep_install, sweep_uninstall);
 }
