@@ -1,12 +1,12 @@
-# The unit and property tests of proto/ alone: those that include neither client/ nor server/, themselves or through a header
+# The unit and property tests of proto/ alone: those that include neither client/ nor server/ nor SQLite, themselves or through a header
 # of tests/. For cross compiling.
 file(GLOB support CONFIGURE_DEPENDS support/*.c)
 file(GLOB tests CONFIGURE_DEPENDS unit/test_*.c property/test_*.c)
 file(GLOB headers CONFIGURE_DEPENDS */*.h)
 
-set(foreign "client/|server/")
+set(foreign "client/|server/|sqlite3.h")
 foreach(header ${headers})
-    file(STRINGS ${header} found REGEX "#include \"(${foreign})")
+    file(STRINGS ${header} found REGEX "#include [<\"](${foreign})")
     if(found)
         file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${header})
         string(APPEND foreign "|${name}")
@@ -14,7 +14,7 @@ foreach(header ${headers})
 endforeach()
 foreach(list support tests)
     foreach(source ${${list}})
-        file(STRINGS ${source} found REGEX "#include \"(${foreign})")
+        file(STRINGS ${source} found REGEX "#include [<\"](${foreign})")
         if(found)
             list(REMOVE_ITEM ${list} ${source})
         endif()

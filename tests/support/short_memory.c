@@ -1,10 +1,6 @@
 /* short_memory.c - see short_memory.h. */
 #include "tests/support/short_memory.h"
 
-#include <assert.h>
-#include <malloc.h>
-#include <openssl/crypto.h>
-#include <sqlite3.h>
 #include <stddef.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -43,8 +39,6 @@ void *malloc(size_t size);
 void *calloc(size_t count, size_t size);
 void *realloc(void *old, size_t size);
 
-void __libc_free(void *memory);
-
 static bool due(void) {
     if (!counting)
         return false;
@@ -62,60 +56,5 @@ void *calloc(size_t count, size_t size) {
 
 void *realloc(void *old, size_t size) {
     return due() ? NULL : __libc_realloc(old, size);
-}
-
-static void *take(int size) {
-    return __libc_malloc((size_t)size);
-}
-
-static void *resize(void *old, int size) {
-    return __libc_realloc(old, (size_t)size);
-}
-
-static int size_of(void *memory) {
-    return (int)malloc_usable_size(memory);
-}
-
-static int round_up(int size) {
-    return (size + 7) & ~7;
-}
-
-static int begin(void *ctx) {
-    (void)ctx;
-    return SQLITE_OK;
-}
-
-static void end(void *ctx) {
-    (void)ctx;
-}
-
-static void *take_for_openssl(size_t size, const char *file, int line) {
-    (void)file;
-    (void)line;
-    return __libc_malloc(size);
-}
-
-static void *resize_for_openssl(void *old, size_t size, const char *file, int line) {
-    (void)file;
-    (void)line;
-    return __libc_realloc(old, size);
-}
-
-static void free_for_openssl(void *memory, const char *file, int line) {
-    (void)file;
-    (void)line;
-    __libc_free(memory);
-}
-
-void short_memory_spare_libraries(void) {
-    static const sqlite3_mem_methods methods = {take, __libc_free, resize, size_of, round_up, begin, end, NULL};
-    int rc = sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
-    int done = CRYPTO_set_mem_functions(take_for_openssl, resize_for_openssl, free_for_openssl);
-    assert(rc == SQLITE_OK && done);
-    (void)rc;
-    (void)done;
-}
-#else
-void short_memory_spare_libraries(void) {
 }
 #endif
