@@ -26,6 +26,7 @@ static void repair(world *w) {
     if (!world_operate_with(w, "repair-clock", NULL, 0))
         return;
     world_happened(w, EVENT_REPAIRED);
+    w->repairs++;
     world_restamped(w);
 }
 

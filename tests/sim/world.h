@@ -112,6 +112,7 @@ typedef struct world_typed {
     stamp stamp; /**< as of the last look; a clock correction moves it */
     stamp
         over; /**< another device's value that its author replaced with it; none: there was none, or it is not looked at */
+    bool repaired;    /**< the pool has it under a stamp that no device can move any more */
     bool superseded;  /**< its author wrote the register again */
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
     bool may_refuse;  /**< the server is expected to refuse it */
@@ -208,6 +209,7 @@ struct world {
     bool copied;   /**< a device was cloned or set back: what it had not sent may come twice, under two stamps */
     bool searched; /**< some device has an index */
     uint32_t backups, restores; /**< the schedule's */
+    uint32_t repairs;           /**< of the server's clock */
     store *store;
     pool pool;
     committer *committer;

@@ -168,7 +168,7 @@ void world_look_again(world *w, uint32_t who) {
         }
         const reg *stored = find_typed(&rec, t);
         t->watched = stored && span_equal(stored->value, span_of(t->value, t->value_size));
-        if (t->watched)
+        if (t->watched && !t->repaired)
             t->stamp = stored->stamp;
         record_fini(&rec);
         buf_fini(&bytes);
