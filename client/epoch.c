@@ -1,6 +1,7 @@
 /* epoch.c - see epoch.h. */
 #include "client/epoch.h"
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/page.h"
 #include "proto/wire.h"
@@ -95,12 +96,12 @@ lp_err epoch_next_offer(replica *r, uint32_t most, size_t bytes, buf *list_out, 
     int64_t fork = replica_meta_int(r, "offer.fork", -1), shown = replica_meta_int(r, "offer.record", -1);
     kept_range range = {.after = replica_meta_int(r, "offer.at", 0),
                         .last = replica_meta_int(r, "offer.last", 0),
-                        .fork = (uint64_t)fork,
+                        .fork = (uint64_t)fork + BUG(FORK_OFF_BY_ONE),
                         .most = most,
                         .bytes = bytes};
     *offer_out = (epoch_offer){.range = range};
     *some_out = false;
-    if (fork < 0)
+    if (fork < 0 || (BUG(OFFER_STOPS_EARLY) && range.after > 0))
         return LP_OK;
     lp_err err = kept_next(r, &range, list_out, &offer_out->count, &offer_out->range.last, error);
     *some_out = !err && offer_out->count > 0;

@@ -291,7 +291,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
     }
     if (!err)
         err = forget_known(p, set, pl, error);
-    if (err || pl->count == 0)
+    if (err || pl->count == 0 || (BUG(OFFERED_LOSERS_DROPPED) && author->reoffer && pl->newer_count == 0))
         return err;
     if (stamp_ms(set->stamp) <=
         pool_now_ms(p) + APPLY_AHEAD_MS) /* else it builds on what is ahead, and stays there alone */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/auth.h"
@@ -219,7 +220,7 @@ lp_err epochs_judge_cursor(store_reader *reader, const epochs *e, const cursor *
     if (!same(e->epoch, c->epoch))
         return LP_OK;
     *history_out = c->seq <= last_seq ? CURSOR_FITS : CURSOR_LOST;
-    if (c->seq == 0 || c->seq > last_seq || c->tag.size == 0)
+    if (c->seq == 0 || c->seq > last_seq || c->tag.size == 0 || BUG(TAG_IGNORED))
         return LP_OK;
     lp_err err = epochs_tag_at(reader, c->seq, bytes, &tag, error);
     if (!err && !span_equal(c->tag, tag))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/message.h"
 #include "server/access.h"
@@ -355,7 +356,7 @@ static lp_err revoke_again(void *ctx, span subject, int64_t at_ms, lp_error *err
 
 lp_err operations_replay(pool *p, lp_error *error) {
     uint32_t erased;
-    lp_err err = erase_replay(p, &erased, error);
+    lp_err err = BUG(ERASURES_NOT_REPLAYED) ? LP_OK : erase_replay(p, &erased, error);
     if (!err)
         err = ledger_each(p->ledger, LEDGER_REVOKED, revoke_again, p, error);
     return err ? err : regrant_replay(p, error);
