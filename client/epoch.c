@@ -50,10 +50,15 @@ static lp_err begin_offering(replica *r, uint64_t fork, lp_error *error) {
     return err ? err : replica_meta_put_int(r, "offer.record", -1, error);
 }
 
-static lp_err take_welcome(replica *r, const message *welcome, span known, bool is_new, lp_error *error) {
+static lp_err take_welcome(replica *r, const message *welcome, span known, bool is_new, bool unanswered,
+                           lp_error *error) {
     lp_err err = LP_OK;
     if (is_new)
         err = begin_offering(r, find_fork(welcome->forks, known), error);
+    /* Between taking a batch and answering it the pool may have become another, with other stamps (repair-clock): who has no cursor yet has
+     * to be sent its own changes as well (pull.c). */
+    if (!err && (is_new || unanswered))
+        err = replica_meta_put_int(r, "evicted", 1, error);
     /* What was acknowledged under this number is offered, and is no sign of another setting back. */
     if (!err && is_new && welcome->batch < (uint64_t)replica_meta_int(r, "batch.settled", 0))
         err = replica_meta_put_int(r, "batch.settled", (int64_t)welcome->batch, error);
@@ -75,7 +80,8 @@ lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool 
     if (!err && (!same || forgets)) {
         *new_out = !same && !first;
         err = replica_begin(r, error);
-        if (!err && (err = take_welcome(r, welcome, buf_span(&known), *new_out, error)))
+        bool unanswered = first && welcome->batch > settled;
+        if (!err && (err = take_welcome(r, welcome, buf_span(&known), *new_out, unanswered, error)))
             replica_rollback(r);
         else if (!err)
             err = replica_commit(r, error);

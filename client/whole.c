@@ -2,6 +2,7 @@
 #include "client/whole.h"
 
 #include "client/holdings.h"
+#include "client/kept.h"
 #include "proto/err.h"
 
 static bool same_register(const reg *a, const reg *b) {
@@ -15,6 +16,12 @@ static bool same_registers(const record *a, const record *b) {
     return same;
 }
 
+/* The same value under a lesser stamp is there: the pool's clock was repaired. What was typed here is offered again, and in the past. */
+static bool is_gone(const replica *r, const reg *old, const reg *now) {
+    return !now || (stamp_compare(now->stamp, old->stamp) < 0 && !span_equal(now->value, old->value) &&
+                    !kept_is_own(r, old->stamp.author));
+}
+
 /* Moves the digests from the old registers to the new ones, and tells of those that are gone. */
 static lp_err swap(replica *r, const layers *l, const record *came, bool tell, lp_error *error) {
     for (uint32_t i = 0; i < l->server.count; i++) {
@@ -23,8 +30,8 @@ static lp_err swap(replica *r, const layers *l, const record *came, bool tell, l
         if (same_register(old, now))
             continue;
         holdings_count(r, l, now, old);
-        bool gone = !now || stamp_compare(now->stamp, old->stamp) < 0;
-        lp_err err = tell && gone && r->gone ? r->gone(r, l->server.kind, &l->server.id, old, error) : LP_OK;
+        lp_err err =
+            tell && is_gone(r, old, now) && r->gone ? r->gone(r, l->server.kind, &l->server.id, old, error) : LP_OK;
         if (err)
             return err;
     }
@@ -32,6 +39,12 @@ static lp_err swap(replica *r, const layers *l, const record *came, bool tell, l
         if (!record_find(&l->server, came->regs[i].field, came->regs[i].key))
             holdings_count(r, l, &came->regs[i], NULL);
     return LP_OK;
+}
+
+/* A value of somebody else that the server took back. An own one is kept: of a pool whose clock was repaired, what stands may have a lesser
+ * stamp than what it replaced had here. */
+static bool is_taken_back(const replica *r, const reg *was, const reg *now) {
+    return !now || (stamp_compare(now->stamp, was->stamp) < 0 && !kept_is_own(r, was->stamp.author));
 }
 
 /* What a newer value replaced in what a person sees goes to the past; a value the server took back does not. */
@@ -42,7 +55,7 @@ static lp_err keep_replaced(replica *r, const layers *l, const record *seen, boo
         const reg *now = record_find(&l->visible, was->field, was->key);
         bool stands = now && span_equal(now->value, was->value);
         *news_out |= !stands;
-        if (stands || !now || stamp_compare(now->stamp, was->stamp) < 0 || span_equal(was->value, WIRE_NIL_SPAN))
+        if (stands || is_taken_back(r, was, now) || span_equal(was->value, WIRE_NIL_SPAN))
             continue;
         lp_err err = layers_keep_past(r, l->rid, was, error);
         if (err)

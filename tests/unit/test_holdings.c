@@ -339,6 +339,34 @@ static void what_a_restored_server_does_not_have_any_more_is_told_before_it_goes
     rig_close(&r);
 }
 
+/* repair-clock: all that was ahead has lesser stamps, in their order; of one record somebody has written since. */
+static void a_repaired_pool_is_not_told_as_one_that_lost_something_and_leaves_what_was_typed_in_the_past(void **state) {
+    rig r;
+    char text[64];
+    (void)state;
+    rig_open(&r, true);
+    lp_id same = prop_id(&r.random), written = prop_id(&r.random);
+    sheet s = begin(&r, "pool", 1);
+    put(&s, &same, LEAD_COMPANY, "Acme", at(90000, 99));
+    put(&s, &written, LEAD_COMPANY, "Typed Here", at(90000, r.replica->clock.author));
+    apply(&s);
+    r.replica->gone = note_gone;
+    told = 0;
+    s = begin(&r, "pool", 2);
+    s.page.start = s.page.again = true;
+    s.page.cursor.epoch = span_of(epochs[1], EPOCH_BYTES);
+    put(&s, &same, LEAD_COMPANY, "Acme", at(-500, 99));
+    put(&s, &written, LEAD_COMPANY, "Theirs", at(-400, 99));
+    apply(&s);
+    assert_int_equal(told, 0);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM past WHERE instr(body, CAST('Typed Here' AS BLOB))"), 1);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM past"), 1);
+    assert_true(rig_get(&r, &written, "company", NULL, text));
+    assert_string_equal(text, "Theirs");
+    assert_true(rig_digest_holds(&r));
+    rig_close(&r);
+}
+
 static void a_lost_scope_takes_its_records_along(void **state) {
     rig r;
     (void)state;
@@ -396,6 +424,7 @@ int main(void) {
         cmocka_unit_test(what_does_not_come_in_a_re_read_is_swept_even_across_a_restart),
         cmocka_unit_test(an_answer_asked_for_before_a_re_read_does_not_end_it),
         cmocka_unit_test(what_a_restored_server_does_not_have_any_more_is_told_before_it_goes),
+        cmocka_unit_test(a_repaired_pool_is_not_told_as_one_that_lost_something_and_leaves_what_was_typed_in_the_past),
         cmocka_unit_test(a_lost_scope_takes_its_records_along),
         cmocka_unit_test(no_byte_of_an_evicted_record_is_left_in_the_files),
     };

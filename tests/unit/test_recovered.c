@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/kept.h"
+#include "client/pull.h"
 #include "client/recovered.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
@@ -165,11 +166,39 @@ static void a_server_without_a_batch_it_acknowledged_is_offered_all_again(void *
     assert_true(offers_again(0));
 }
 
+/* True if a device that has read nothing yet asks for its own changes as well, once the server has said to hold batches up to `held`. */
+static bool asks_for_its_own(uint64_t held) {
+    rig r;
+    rig_open(&r, true);
+    rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    rig_welcome(&r, held);
+    buf cursors = {0};
+    cursor first;
+    bool known;
+    assert_int_equal(pull_cursors(r.replica, &cursors, &known, NULL), LP_OK);
+    wire_reader from = wire_open(buf_span(&cursors));
+    assert_true(known && wire_array(&from) > 0 && cursor_take(&from, &first));
+    bool again = first.again;
+    buf_fini(&cursors);
+    rig_close(&r);
+    return again;
+}
+
+/* Before the answer was lost and the device came back, the pool may have been repaired. */
+static void who_was_not_answered_before_its_first_pull_is_sent_its_own_changes_too(void **state) {
+    (void)state;
+    assert_false(asks_for_its_own(0));
+    assert_true(asks_for_its_own(1));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_lost_is_listed_until_it_comes_back),
         cmocka_unit_test(what_was_lost_goes_to_review_once_and_is_gone_when_it_was_taken),
         cmocka_unit_test(what_was_lost_can_be_dropped),
+        cmocka_unit_test(who_was_not_answered_before_its_first_pull_is_sent_its_own_changes_too),
         cmocka_unit_test(a_server_without_a_batch_it_acknowledged_is_offered_all_again),
         cmocka_unit_test(what_is_kept_cannot_be_read_on_the_device_and_goes_with_its_record),
     };
