@@ -59,9 +59,12 @@ uint64_t counts_faults(const world_counts *counts) {
     return sum;
 }
 
-/* What only browsers and the operator's own socket say, and what no sound peer gets to hear. */
-static bool is_elsewhere(uint32_t number) {
-    return number == MSG_CONTROL || number == MSG_CONTROLLED || number == MSG_JOIN || number == MSG_JOINED;
+/* What only browsers and the operator's own socket say, and what no sound peer gets to hear. Nothing is offered again to a pool in memory: it is
+ * never restored. */
+static bool is_elsewhere(uint32_t number, bool sqlite) {
+    bool offer = number == MSG_REOFFER || number == MSG_REOFFERED;
+    return (offer && !sqlite) || number == MSG_CONTROL || number == MSG_CONTROLLED || number == MSG_JOIN ||
+           number == MSG_JOINED;
 }
 
 static const struct {
@@ -96,7 +99,7 @@ void counts_each(const world_counts *counts, bool sqlite, void (*each)(void *ctx
     for (int i = 0; i < EVENT_COUNT; i++)
         each(ctx, events[i], counts->events[i]);
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
-        if (is_elsewhere(messages[i].number))
+        if (is_elsewhere(messages[i].number, sqlite))
             continue;
         snprintf(text, sizeof text, "message %s", messages[i].name);
         each(ctx, text, counts->messages[0][messages[i].number] + counts->messages[1][messages[i].number]);

@@ -23,6 +23,7 @@ void turn_set_server_clock(world *w, uint32_t who) {
 }
 
 static void repair(world *w) {
+    world_restamps(w);
     if (!world_operate_with(w, "repair-clock", NULL, 0))
         return;
     world_happened(w, EVENT_REPAIRED);

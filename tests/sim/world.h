@@ -112,6 +112,7 @@ typedef struct world_typed {
     stamp stamp; /**< as of the last look; a clock correction moves it */
     stamp
         over; /**< another device's value that its author replaced with it; none: there was none, or it is not looked at */
+    stamp held;       /**< what the pool had it under before its clock was repaired; none: it had not */
     bool repaired;    /**< the pool has it under a stamp that no device can move any more */
     bool superseded;  /**< its author wrote the register again */
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
@@ -397,6 +398,8 @@ void world_forgive(world *w, uint32_t who, uint32_t from);
 void world_note_stored(world *w);
 /** The pool's clock was repaired: what it has of what people typed has earlier stamps now. */
 void world_restamped(world *w);
+/** The same before: notes under what stamps the pool has it. */
+void world_restamps(world *w);
 /** I3, for the watched changes of a device. */
 void world_look(world *w, uint32_t who);
 /** A clock correction arrived: what is watched has new stamps. */

@@ -164,14 +164,25 @@ void world_note_stored(world *w) {
     find_typed(w, note_stored);
 }
 
-static void note_stamp(world_typed *t, const entry_walk *walk) {
-    t->repaired |= stamp_compare(walk->at, t->stamp) < 0;
-    if (t->repaired)
-        t->stamp = walk->at;
+static void note_held(world_typed *t, const entry_walk *walk) {
+    t->held = walk->at;
+}
+
+static void note_repaired(world_typed *t, const entry_walk *walk) {
+    if (stamp_is_none(t->held) || stamp_compare(walk->at, t->held) == 0)
+        return;
+    t->repaired = true;
+    t->stamp = walk->at;
+}
+
+void world_restamps(world *w) {
+    for (uint32_t i = 0; i < w->typed_count; i++)
+        w->typed[i].held = STAMP_NONE;
+    find_typed(w, note_held);
 }
 
 void world_restamped(world *w) {
-    find_typed(w, note_stamp);
+    find_typed(w, note_repaired);
 }
 
 static bool in_table(const world_device *d, const char *sql, const world_typed *t, const lp_id *id) {

@@ -177,14 +177,17 @@ static bool on_row(void *ctx, const store_row *row) {
     record rec;
     record_init(&rec, row->kind, &row->id);
     assert_int_equal(record_unpack(&rec, row->body, row->stamps, NULL), LP_OK);
+    /* A mark that somebody set on a conflict which repair-clock gave another id: changes of unknown ids are kept, and this one never comes. */
+    bool bare = w->repairs && !record_find(&rec, CONFLICT_RECORD, (span){0});
     uint32_t matches = 0;
     for (uint32_t i = 0; i < walk->all->count; i++) {
         const told *won = winner_over(walk->all, &walk->all->list[i]);
         matches += won && says(w, &rec, &walk->all->list[i], won);
     }
     /* After a restore there may be left of such a twin what the pool does not know any more. */
-    world_expect(w, matches == 1 || (w->copied && w->restores), "a conflict record does not follow from history (I4)");
-    walk->found++;
+    world_expect(w, matches == 1 || bare || (w->copied && w->restores),
+                 "a conflict record does not follow from history (I4)");
+    walk->found += !bare;
     record_fini(&rec);
     return true;
 }

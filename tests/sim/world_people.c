@@ -109,6 +109,12 @@ static void enter_draft(world *w, const draft *dr) {
     }
 }
 
+/* True if what is visible is what its author typed, and not the same typed by somebody else. */
+static bool is_own_typed(const world *w, const world_typed *t, const reg *stored) {
+    return stored && kept_is_own(w->devices[t->device].replica, stored->stamp.author) &&
+           span_equal(stored->value, span_of(t->value, t->value_size));
+}
+
 /* It was erased or forgotten, or has left the device's scopes. */
 static bool may_be_gone(const world *w, const world_typed *t) {
     return world_is_erased(w, t->record) || world_may_lose(w, t->device, t->record);
@@ -138,6 +144,11 @@ void world_look(world *w, uint32_t who) {
         }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
+        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/apply.c). */
+        if (w->restores && order < 0 && is_own_typed(w, t, stored)) {
+            t->stamp = stored->stamp;
+            order = 0;
+        }
         /* Of a record that left, only what was refused stays. */
         bool left = world_may_lose(w, who, t->record) && (rec.count == 0 || (order < 0 && world_in_review(w, t)));
         world_expect(w, order >= 0 || left,
@@ -167,7 +178,7 @@ void world_look_again(world *w, uint32_t who) {
             continue;
         }
         const reg *stored = find_typed(&rec, t);
-        t->watched = stored && span_equal(stored->value, span_of(t->value, t->value_size));
+        t->watched = is_own_typed(w, t, stored);
         if (t->watched && !t->repaired)
             t->stamp = stored->stamp;
         record_fini(&rec);

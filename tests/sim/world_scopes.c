@@ -436,15 +436,22 @@ static int64_t text_number(const world_typed *t) {
     return sscanf(text, "v%u by", &number) == 1 && number < TEXTS_MAX ? (int64_t)number : -1;
 }
 
-static bool anything_refused(const world_device *d, const lp_id *id) {
+static bool any_of(const world_device *d, const char *sql, const lp_id *id) {
     sqlite3_stmt *s = NULL;
-    assert_int_equal(
-        sqlite3_prepare_v2(d->replica->db, "SELECT 1 FROM refused JOIN record USING(rid) WHERE id = ?1", -1, &s, NULL),
-        SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(d->replica->db, sql, -1, &s, NULL), SQLITE_OK);
     sqlite3_bind_blob(s, 1, id->bytes, 16, SQLITE_STATIC);
-    bool refused = sqlite3_step(s) == SQLITE_ROW;
+    bool any = sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
-    return refused;
+    return any;
+}
+
+static bool anything_refused(const world_device *d, const lp_id *id) {
+    return any_of(d, "SELECT 1 FROM refused JOIN record USING(rid) WHERE id = ?1", id);
+}
+
+/* Of a pool that was repaired and written to since a device cannot know that it lost nothing (recovered.h). */
+static bool anything_recovered(const world_device *d, const lp_id *id) {
+    return any_of(d, "SELECT 1 FROM recovered WHERE id = ?1", id);
 }
 
 static void check_disk(world *w, const world_rows *rows, uint32_t who) {
@@ -462,7 +469,7 @@ static void check_disk(world *w, const world_rows *rows, uint32_t who) {
         if (getenv("DBGF") && number >= 0 && found[number])
             fprintf(stderr, "DBG device %u typed %u number %d\n", who, i, (int)number);
         bool gone = w->records[t->record].purged || (row && !is_mark(row) && !world_entitled(rows, row, who));
-        world_expect(w, !gone || anything_refused(d, id),
+        world_expect(w, !gone || anything_refused(d, id) || (w->repairs && anything_recovered(d, id)),
                      "change %u of device %u, field %u, is outside the scopes of device %u and on its disk (I5)", i,
                      t->device, t->field, who);
     }
