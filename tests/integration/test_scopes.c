@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "client/txn.h"
@@ -299,6 +300,91 @@ static void what_is_offered_again_is_judged_like_any_push(void **state) {
     close(w);
 }
 
+/* Accepted while the lead was Bob's, and the pool is older now. Whoever comes back first: the lead left after Bob had read it. */
+static void an_edit_offered_again_to_a_lead_that_has_moved_on_is_applied(void **state) {
+    (void)state;
+    for (int moved_first = 0; moved_first < 2; moved_first++) {
+        world *w = make_on(&store_sqlite_ops);
+        uint32_t lead = world_make_lead(w, BOB, "Li Wei");
+        world_settle(w, false);
+        world_server_backup(w, "monday.db");
+        world_set(w, BOB, lead, "company", "v901 by 1");
+        world_settle(w, false);
+        world_set(w, MONA, lead, "owner", "person 0");
+        world_settle(w, false);
+        world_server_restore(w, "monday.db");
+        sync(w, moved_first ? MONA : BOB);
+        sync(w, moved_first ? BOB : MONA);
+        world_settle(w, false);
+        expect_text(w, ANN, lead, "company", "v901 by 1");
+        assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+        assert_false(world_holds(w, BOB, lead));
+        close(w);
+    }
+}
+
+/* The backup has the move already, and what is offered again was accepted after it: outside, as it was then. */
+static void an_edit_accepted_late_and_offered_again_is_not_lost(void **state) {
+    (void)state;
+    world *w = make_on(&store_sqlite_ops);
+    uint32_t lead = world_make_lead(w, BOB, "Li Wei");
+    world_settle(w, false);
+    world_set(w, BOB, lead, "company", "v901 by 1");
+    world_set(w, MONA, lead, "owner", "person 0");
+    sync(w, MONA);
+    world_server_backup(w, "monday.db");
+    world_settle(w, false);
+    expect_text(w, ANN, lead, "company", "v901 by 1");
+    assert_false(world_holds(w, BOB, lead));
+    world_server_restore(w, "monday.db");
+    world_settle(w, false);
+    expect_text(w, ANN, lead, "company", "v901 by 1");
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    close(w);
+}
+
+static bool take_number(void *ctx, const review_entry *e) {
+    *(uint64_t *)ctx = e->number;
+    return false;
+}
+
+static void accept_all(world *w) {
+    char text[24];
+    for (uint64_t number = 1; number;) {
+        number = 0;
+        assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
+        assert_int_equal(review_each(&w->pool, take_number, &number, NULL), LP_OK);
+        w->store->ops->rollback(w->store);
+        snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+        assert_true(!number || world_operate(w, "review", "accept", text));
+    }
+}
+
+/* The backup knows nothing of the lead, and who was given it comes back before who made it: for all the pool can tell he made it, and what
+ * Ann offers is outside her scopes. It waits for the office, and is whole when that accepts it. */
+static void a_lead_offered_again_by_who_was_given_it_is_whole_once_the_office_accepts_the_rest(void **state) {
+    (void)state;
+    world *w = make_on(&store_sqlite_ops);
+    world_settle(w, false);
+    world_server_backup(w, "monday.db");
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    world_set(w, ANN, lead, "owner", "person 1");
+    world_settle(w, false);
+    world_set(w, BOB, lead, "company", "v901 by 1");
+    world_settle(w, false);
+    world_server_restore(w, "monday.db");
+    sync(w, BOB);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 2);
+    world_check(w); /* now, because what is accepted is the office's */
+    accept_all(w);
+    world_settle(w, false);
+    expect_text(w, BOB, lead, "full_name", "Li Wei");
+    expect_text(w, BOB, lead, "company", "v901 by 1");
+    world_free(w);
+}
+
 /* ---- the office ---- */
 
 static void an_erased_lead_and_its_notes_leave_a_reps_scope(void **state) {
@@ -343,6 +429,9 @@ int main(void) {
         cmocka_unit_test(a_grant_taken_and_given_again_while_away_is_read_anew),
         cmocka_unit_test(grants_and_their_ends_outlive_a_restore),
         cmocka_unit_test(what_is_offered_again_is_judged_like_any_push),
+        cmocka_unit_test(an_edit_accepted_late_and_offered_again_is_not_lost),
+        cmocka_unit_test(a_lead_offered_again_by_who_was_given_it_is_whole_once_the_office_accepts_the_rest),
+        cmocka_unit_test(an_edit_offered_again_to_a_lead_that_has_moved_on_is_applied),
         cmocka_unit_test(an_erased_lead_and_its_notes_leave_a_reps_scope),
         cmocka_unit_test(a_purged_lead_and_its_notes_leave_a_reps_scope),
     };

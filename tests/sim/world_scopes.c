@@ -466,8 +466,6 @@ static void check_disk(world *w, const world_rows *rows, uint32_t who) {
         if (number < 0 || !found[number])
             continue;
         world_row *row = world_rows_find(rows, id);
-        if (getenv("DBGF") && number >= 0 && found[number])
-            fprintf(stderr, "DBG device %u typed %u number %d\n", who, i, (int)number);
         bool gone = w->records[t->record].purged || (row && !is_mark(row) && !world_entitled(rows, row, who));
         world_expect(w, !gone || anything_refused(d, id) || (w->repairs && anything_recovered(d, id)),
                      "change %u of device %u, field %u, is outside the scopes of device %u and on its disk (I5)", i,
