@@ -240,6 +240,10 @@ lp_err holdings_let_go(replica *r, int64_t rid, lp_error *error) {
     return statement_run_int(r, STATEMENT_LEAVING_ADD, rid, error);
 }
 
+lp_err holdings_keep(replica *r, int64_t rid, lp_error *error) {
+    return r->scopes.leaving ? statement_run_int(r, STATEMENT_LEAVING_DROP, rid, error) : LP_OK;
+}
+
 static lp_err release_rid(replica *r, held_scope *scope, int64_t rid, bool tell, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);

@@ -471,6 +471,7 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     reg change;
     bool as_seen = true;
     lp_err err = layers_open_rid(r, e->list[index].rid, &l, error);
+    bool unknown = l.server.count == 0; /* to the server, as far as was heard here */
     bool received = false; /* what awaits review moves no seq: the next one is the first that surely came after it */
     changes_init(&w);
     changes_begin(&w);
@@ -497,6 +498,9 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
         err = shrink(r, e->list[index].oseq, 0, (span){0}, error);
     if (!err)
         err = layers_settle(r, &l, as_seen, error);
+    /* The office had an earlier part of it for review, and this one stands: the record is there, and a page tells which scope holds it. */
+    if (!err && unknown && l.server.count)
+        err = holdings_keep(r, l.rid, error);
     /* The office has it, and no scope of this device has anything of the record. */
     if (!err && received && !BUG(RECEIVED_STAYS) && l.held == 0 && l.server.count == 0)
         err = holdings_let_go(r, l.rid, error);

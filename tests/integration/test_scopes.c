@@ -192,6 +192,30 @@ static void a_note_to_a_lead_outside_the_scopes_goes_to_review(void **state) {
     close(w);
 }
 
+/* The first part of the note, which says whose it is, goes to the office; the second knows nothing of a lead, and stands. */
+static void a_note_whose_first_half_awaits_review_keeps_the_half_that_stands(void **state) {
+    (void)state;
+    world *w = make();
+    lp_txn *t;
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    uint32_t touch = make_touch(w, BOB, lead, "not mine");
+    world_device *bob = &w->devices[BOB];
+    world_device_start(bob, false);
+    while (world_device_count(bob, "SELECT count(*) FROM batch") == 0)
+        assert_true(world_step(w, w->now_ms + 60000));
+    assert_int_equal(txn_new(bob->replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, &w->records[touch].id, "text", "and yet", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+    world_device_work(bob);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+    expect_text(w, BOB, touch, "text", "and yet");
+    expect_text(w, MONA, touch, "text", "and yet");
+    close(w);
+}
+
 /* Of a lead that left, what was refused stays for the rep to mend. Written to again it has to go again. */
 static void what_is_applied_late_to_a_lead_that_left_leaves_again(void **state) {
     char text[301];
@@ -424,6 +448,7 @@ int main(void) {
         cmocka_unit_test(a_note_that_comes_before_its_lead_is_no_matter_for_the_office),
         cmocka_unit_test(an_edit_outside_the_scopes_goes_to_review_and_leaves_no_trace),
         cmocka_unit_test(a_note_to_a_lead_outside_the_scopes_goes_to_review),
+        cmocka_unit_test(a_note_whose_first_half_awaits_review_keeps_the_half_that_stands),
         cmocka_unit_test(what_is_applied_late_to_a_lead_that_left_leaves_again),
         cmocka_unit_test(who_is_granted_the_pool_keeps_what_was_made),
         cmocka_unit_test(a_grant_taken_and_given_again_while_away_is_read_anew),
