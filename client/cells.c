@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define INNER_INDEX 2 /* the entries of an index stand in its inner pages too, and those are not in a leaf */
 #define LEAF_INDEX 10
 #define LEAF_TABLE 13
 #define PAYLOAD_BYTES_MAX (16 * 1024 * 1024) /* nothing in a replica comes near it */
@@ -125,16 +126,18 @@ bool cells_each(disk_image *m, uint32_t page, bool (*each)(void *ctx, const cell
                 uint32_t *skipped_out) {
     span bytes;
     size_t head = page == 1 ? 100 : 0;
-    if (!image_page(m, page, &bytes) || (bytes.data[head] != LEAF_TABLE && bytes.data[head] != LEAF_INDEX))
+    if (!image_page(m, page, &bytes) ||
+        (bytes.data[head] != LEAF_TABLE && bytes.data[head] != LEAF_INDEX && bytes.data[head] != INNER_INDEX))
         return true;
     bool table = bytes.data[head] == LEAF_TABLE, go_on = true;
+    size_t child = bytes.data[head] == INNER_INDEX ? 4 : 0; /* the number of a page, in the head and before each cell */
     buf copy = {0}, payload = {0};
     cell *row = malloc(sizeof *row);
     buf_append_span(&copy, bytes);
     span own = buf_span(&copy);
     size_t count = own.size ? (size_t)number(own.data + head + 3, 2) & 0xffff : 0;
-    for (size_t i = 0; row && go_on && i < count && head + 10 + 2 * i <= own.size; i++) {
-        size_t at = (size_t)number(own.data + head + 8 + 2 * i, 2) & 0xffff;
+    for (size_t i = 0; row && go_on && i < count && head + child + 10 + 2 * i <= own.size; i++) {
+        size_t at = ((size_t)number(own.data + head + child + 8 + 2 * i, 2) & 0xffff) + child;
         if (at < own.size && read_cell(m, table, own, at, &payload, row))
             go_on = each(ctx, row);
         else if (skipped_out)

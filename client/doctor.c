@@ -26,6 +26,17 @@ void doctor_found(doctor *d, const char *area, bool repairable, const char *advi
         d->each(d->ctx, &finding);
 }
 
+void doctor_waits(doctor *d, const char *area, const char *advice, const char *format, ...) {
+    char text[TEXT_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    lp_finding finding = {.area = area, .text = text, .advice = advice, .waits = true};
+    if (d->each)
+        d->each(d->ctx, &finding);
+}
+
 lp_err doctor_unreadable(doctor *d, const char *area, lp_error *error) {
     lp_error why = {0};
     lp_err err = replica_sql_error(d->r, "read the replica", &why);
@@ -113,6 +124,8 @@ lp_err doctor_check(doctor *d, lp_error *error) {
         err = doctor_records(d, error);
     if (!err)
         err = doctor_outbox(d, error);
+    if (!err)
+        err = doctor_waiting(d, error);
     if (!err)
         err = check_cursors(d, error);
     if (!err)

@@ -29,12 +29,16 @@ lp_err doctor_repair(doctor *d, lp_error *error);
 /** Reports a finding. `repairable`: doctor_repair will see to it. */
 void doctor_found(doctor *d, const char *area, bool repairable, const char *advice, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/** Reports what is sound, and waits for somebody to do something about it. */
+void doctor_waits(doctor *d, const char *area, const char *advice, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /** A statement could not be run to its end because the file is damaged there; other errors are returned. */
 lp_err doctor_unreadable(doctor *d, const char *area, lp_error *error);
 
-/* doctor_records.c, doctor_outbox.c */
+/* doctor_records.c, doctor_outbox.c, doctor_waiting.c */
 lp_err doctor_records(doctor *d, lp_error *error);
 lp_err doctor_outbox(doctor *d, lp_error *error);
+lp_err doctor_waiting(doctor *d, lp_error *error);
 
 #define ADVICE_REPAIR "run leadpool doctor --repair"
 #define ADVICE_RESCUE "run leadpool doctor --rescue FILE, and use the new file"

@@ -17,9 +17,10 @@
 #include "proto/wire.h"
 
 /* Tables that are taken over row by row, if this version has them. */
-static const char *const tables[] = {"outbox", "refused", "kept", "boot", "contact"};
+static const char *const tables[] = {"outbox", "past", "refused", "kept", "boot", "contact"};
 #define TABLE_COUNT (sizeof tables / sizeof *tables)
 #define OUTBOX 0
+#define PAST 1
 
 typedef struct column {
     cell_type type;
@@ -31,14 +32,14 @@ typedef struct shape {
     const char *table;
     uint32_t count; /* 0: there is no such table */
     column columns[CELL_COLUMNS_MAX];
-    uint32_t at_count, at_body; /* of an outbox row */
+    uint32_t at_count, at_body; /* of rows that hold changes; at_count of an outbox row only */
     sqlite3_stmt *insert;
 } shape;
 
 typedef struct rescuer {
     replica *to;
     shape shapes[TABLE_COUNT];
-    sqlite3_stmt *row, *entry, *kind, *meta;
+    sqlite3_stmt *row, *entry, *kind, *meta, *recovered;
     uint64_t damaged;
     lp_err err;
     lp_error *error;
@@ -177,12 +178,19 @@ static bool is_id(const cell_value *v) {
     return v->type == CELL_BLOB && v->bytes.size == sizeof(lp_id);
 }
 
+static bool holds_changes(const shape *s, size_t table, const cell *row) {
+    if (table != OUTBOX && table != PAST)
+        return true;
+    int64_t count = table == OUTBOX ? row->values[s->at_count].integer : 1;
+    return check_entry(row->values[s->at_body].bytes, count);
+}
+
 static bool take_table_row(rescuer *x, const cell *row) {
     for (size_t t = 0; t < TABLE_COUNT; t++) {
         const shape *s = &x->shapes[t];
         if (!has_shape(s, row))
             continue;
-        if (t == OUTBOX && !check_entry(row->values[s->at_body].bytes, row->values[s->at_count].integer)) {
+        if (!holds_changes(s, t, row)) {
             x->damaged++;
             return true;
         }
@@ -193,6 +201,28 @@ static bool take_table_row(rescuer *x, const cell *row) {
     if (row->count > 8 && v[0].type == CELL_NULL && is_id(&v[1]) && v[2].type == CELL_INT)
         return keep_three(x, x->row, row->rowid, &v[1], &v[2]);
     return true;
+}
+
+/* A table without rowid is an index: its key comes first, (id, field, key, stamp), then kind, value, at_ms, sending. */
+static bool is_recovered(const cell *row) {
+    static const cell_type types[] = {CELL_BLOB, CELL_INT,  CELL_TEXT, CELL_BLOB,
+                                      CELL_INT,  CELL_BLOB, CELL_INT,  CELL_INT};
+    if (row->count != sizeof types / sizeof *types || !is_id(&row->values[0]))
+        return false;
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->values[i].type != types[i])
+            return false;
+    return row->values[3].bytes.size == STAMP_BYTES;
+}
+
+static bool keep_recovered(rescuer *x, const cell *row) {
+    if (wire_scan(row->values[5].bytes, NULL) != LP_OK) {
+        x->damaged++;
+        return true;
+    }
+    for (uint32_t i = 0; i < row->count; i++)
+        bind(x->recovered, (int)i + 1, &row->values[i]);
+    return finish(x, x->recovered);
 }
 
 static bool take_index_entry(rescuer *x, const cell *row) {
@@ -206,6 +236,8 @@ static bool take_index_entry(rescuer *x, const cell *row) {
         bind(x->meta, 2, &v[1]);
         return finish(x, x->meta);
     }
+    if (is_recovered(row))
+        return keep_recovered(x, row);
     return true;
 }
 
@@ -220,7 +252,7 @@ static const char found_sql[] =
     " AND i.id NOT IN (SELECT b.id FROM main.boot b)"
     "                                 HAVING count(*) = 1)),"
     " coalesce(r.kind, k.kind, ?1), want.rid IN (SELECT rid FROM main.outbox)"
-    " FROM (SELECT rid FROM main.outbox UNION SELECT rid FROM main.refused) want"
+    " FROM (SELECT rid FROM main.outbox UNION SELECT rid FROM main.refused UNION SELECT rid FROM main.past) want"
     " LEFT JOIN temp.by_row r ON r.rid = want.rid LEFT JOIN temp.by_kind k ON k.rid = want.rid ORDER BY 1";
 
 static lp_err keep_place(rescuer *x, sqlite3_stmt *place, sqlite3_stmt *found, int64_t rid) {
@@ -272,7 +304,8 @@ static lp_err make_records(rescuer *x, lp_rescued *rescued) {
     sqlite3_finalize(place);
     return err ? err
                : run_sql(x, "UPDATE main.outbox SET rid = (SELECT new FROM temp.place WHERE old = rid);"
-                            "UPDATE main.refused SET rid = (SELECT new FROM temp.place WHERE old = rid);");
+                            "UPDATE main.refused SET rid = (SELECT new FROM temp.place WHERE old = rid);"
+                            "UPDATE main.past SET rid = (SELECT new FROM temp.place WHERE old = rid);");
 }
 
 /* What the person sees, from what is to be sent. */
@@ -364,7 +397,13 @@ static lp_err open_rescuer(rescuer *x) {
         err = prepare(x, "INSERT OR IGNORE INTO temp.by_index VALUES(?1, ?2)", &x->entry);
     if (!err)
         err = prepare(x, "INSERT OR IGNORE INTO temp.by_kind VALUES(?1, ?2)", &x->kind);
-    return err ? err : prepare(x, "INSERT OR IGNORE INTO temp.old_meta VALUES(?1, ?2)", &x->meta);
+    if (!err)
+        err = prepare(x, "INSERT OR IGNORE INTO temp.old_meta VALUES(?1, ?2)", &x->meta);
+    return err ? err
+               : prepare(x,
+                         "INSERT OR IGNORE INTO main.recovered(id, field, key, stamp, kind, value, at_ms, sending)"
+                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                         &x->recovered);
 }
 
 static void close_rescuer(rescuer *x) {
@@ -374,16 +413,22 @@ static void close_rescuer(rescuer *x) {
     sqlite3_finalize(x->entry);
     sqlite3_finalize(x->kind);
     sqlite3_finalize(x->meta);
+    sqlite3_finalize(x->recovered);
     sqlite3_exec(x->to->db, scratch_drop_sql, NULL, NULL, NULL);
 }
 
 static lp_err count_rescued(rescuer *x, disk_image *from, lp_rescued *rescued) {
     sqlite3_stmt *s = NULL;
     lp_err err =
-        prepare(x, "SELECT (SELECT coalesce(sum(count), 0) FROM main.outbox), (SELECT count(*) FROM main.refused)", &s);
+        prepare(x,
+                "SELECT (SELECT coalesce(sum(count), 0) FROM main.outbox), (SELECT count(*) FROM main.refused),"
+                " (SELECT count(*) FROM main.past), (SELECT count(*) FROM main.recovered)",
+                &s);
     if (!err && sqlite3_step(s) == SQLITE_ROW) {
         rescued->changes = (uint64_t)sqlite3_column_int64(s, 0);
         rescued->refused = (uint64_t)sqlite3_column_int64(s, 1);
+        rescued->past = (uint64_t)sqlite3_column_int64(s, 2);
+        rescued->recovered = (uint64_t)sqlite3_column_int64(s, 3);
     }
     sqlite3_finalize(s);
     rescued->damaged = x->damaged;

@@ -1,4 +1,5 @@
-/* rescue.h - what nobody else has, out of a damaged replica: the changes that were not sent yet, and those that were refused.
+/* rescue.h - what nobody else has, out of a damaged replica: the changes that were not sent yet, those that were refused,
+ * what was typed here before, and what the server has lost.
  *
  * All the rest of a replica comes back from the server. So a new replica is made that holds these, and the identity if that is whole:
  * it goes on where the old one stopped. Without an identity the new replica has to join, and then sends the changes as its own.
@@ -6,7 +7,8 @@
  * Invariants:
  *   (1) The damaged file is read only (image.h): another attempt, with better means, finds all that this one found.
  *   (2) A change in a page that is intact is taken over, whatever else is damaged. If nothing tells any more which record it
- *       belongs to, it becomes a record of its own.
+ *       belongs to, it becomes a record of its own. So does an older value typed here (past), or a value that the server has lost
+ *       (recovered), but the latter says itself whose it is.
  *   (3) Batches are cut anew, under new numbers: a number never stands for other bytes than before. What the server had applied
  *       already it knows by its stamp.
  * Thread: one at a time. */

@@ -314,23 +314,26 @@ lp_err lp_refused(lp_replica *replica, lp_rows **rows_out, lp_error *error);
 
 /** Something in a replica that is not as it should be. Borrowed during the call. */
 typedef struct lp_finding {
-    const char *area;   /**< "file", "record", "outbox", "refused", "history", "cursor", "digest", "search" */
+    const char
+        *area; /**< "file", "record", "outbox", "refused", "quarantine", "history", "cursor", "digest", "search" */
     const char *text;   /**< what was found: one line */
     const char *advice; /**< what to do about it: one line */
     bool repairable;    /**< lp_doctor can put it right without losing anything */
+    bool waits; /**< nothing is damaged: it waits for a person or another version; not counted in lp_checkup.findings */
 } lp_finding;
 
 typedef struct lp_checkup {
     uint64_t records;
     uint64_t unsent; /**< changes in the outbox */
     uint64_t refused;
+    uint64_t quarantined; /**< records that could not be taken in */
     uint64_t findings;
     uint64_t repaired; /**< of the findings */
     bool read_only;    /**< the file cannot be written to: it was only read, and not in full */
 } lp_checkup;
 
 /** Checks a replica in full: the file's structure, every record, the outbox, cursors, digests, search index. `each` (may be NULL) is told of
- *  every finding. `repair`: what can be made anew from the rest is, in one transaction: derived columns, what is visible, digests, cursors, index.
+ *  every finding, and of what was refused or not taken in (`waits`). `repair`: what can be made anew from the rest is, in one transaction: derived columns, what is visible, digests, cursors, index.
  *  No other thread of this process may have the replica open. `checkup_out` (may be NULL) is filled in any case.
  *  Errors: LP_NOT_FOUND no such file; LP_IO it cannot be read at present; LP_BUSY; LP_CORRUPT something was found and not repaired. */
 lp_err lp_doctor(const char *path, bool repair, void (*each)(void *ctx, const lp_finding *finding), void *ctx,
@@ -339,6 +342,8 @@ lp_err lp_doctor(const char *path, bool repair, void (*each)(void *ctx, const lp
 typedef struct lp_rescued {
     uint64_t changes;          /**< unsent ones taken over */
     uint64_t refused;          /**< refused ones taken over */
+    uint64_t past;             /**< older values taken over, for lp_history */
+    uint64_t recovered;        /**< values that the server has lost (lp_recovered), taken over */
     uint64_t records;          /**< that they belong to */
     uint64_t orphans;          /**< records of which nothing said any more which they were: they are new leads now */
     uint64_t damaged;          /**< rows, of whatever kind, that could not be read */
@@ -347,8 +352,8 @@ typedef struct lp_rescued {
         joined; /**< the new replica goes on as the same device; else it has to join (lp_join), and sends the changes then */
 } lp_rescued;
 
-/** Takes what only this device has, unsent and refused changes, from the damaged replica `path`, which is only read, to the new replica `to`,
- *  whatever else is damaged. Use one of the two from then on, not both. All else comes with the next sync.
+/** Takes what only this device has (unsent and refused changes, older values, what the server has lost) from the damaged replica `path`, which is
+ *  only read, to the new replica `to`, whatever else is damaged. Use one of the two from then on, not both. All else comes with the next sync.
  *  Errors: LP_NOT_FOUND no such file; LP_EXISTS `to` is there; LP_IO; LP_FULL. */
 lp_err lp_rescue(const char *path, const char *to, lp_rescued *rescued_out, lp_error *error);
 
