@@ -272,7 +272,7 @@ static lp_err release_id(replica *r, held_scope *scope, const lp_id *id, bool te
 }
 
 lp_err holdings_release(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {
-    return release_id(r, scope, id, false, error);
+    return BUG(LEFT_STAYS) ? LP_OK : release_id(r, scope, id, false, error);
 }
 
 lp_err holdings_withdraw(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {
@@ -410,6 +410,7 @@ lp_err holdings_evict(replica *r, uint64_t *evicted_out, lp_error *error) {
         sqlite3_stmt *s = statement(r, STATEMENT_LEAVING_READY, error);
         if (!s)
             return LP_IO;
+        sqlite3_bind_int64(s, 1, BUG(EVICTED_WITH_UNSENT) ? INT64_MAX : 0);
         lp_err err = statement_row(r, s, "read the replica", error);
         if (err == LP_NOT_FOUND)
             break;

@@ -4,6 +4,7 @@
 #include "client/holdings.h"
 #include "client/outbox.h"
 #include "client/session_parts.h"
+#include "proto/bug.h"
 #include "proto/err.h"
 
 /* The first scope that differs and has a try left; NULL if there is none. */
@@ -19,7 +20,7 @@ static const held_scope *find_scope(const client_session *s) {
 lp_err session_heal(client_session *s, client_actions *actions, bool *busy_out, lp_error *error) {
     char name[SCOPE_NAME_BYTES_MAX + 1];
     heal_step step;
-    const held_scope *scope = s->differs ? find_scope(s) : NULL;
+    const held_scope *scope = s->differs && !BUG(HEALING_NOT_DONE) ? find_scope(s) : NULL;
     *busy_out = requests_in_flight(s, REQUEST_HEAL) > 0;
     if (*busy_out || !scope || epoch_offering(s->replica) || !outbox_is_empty(s->replica))
         return LP_OK;

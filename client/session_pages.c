@@ -124,7 +124,7 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
     s->moves += m->scopes.size != 0;
     s->differs = m->scopes.size ? 0 : s->differs; /* numbers of scopes may be others now */
     s->pulled &= done.moves == s->moves;          /* what was granted meanwhile has to be read */
-    if (pulled.compared && outbox_is_empty(s->replica))
+    if (pulled.compared && (outbox_is_empty(s->replica) || BUG(COMPARED_WHILE_UNSENT)))
         s->differs = (s->differs & ~pulled.compared) | (pulled.differs & pulled.compared);
     s->result.diverged = s->differs != 0;
     pulled.records += (uint32_t)evicted * 2; /* no one of them is named: it is not there any more */

@@ -39,8 +39,8 @@
     S(CAME_DROP_RID, "DELETE FROM came WHERE rid = ?1")                                                                \
     S(LEAVING_ADD, "INSERT OR IGNORE INTO leaving(rid) VALUES(?1)")                                                    \
     S(LEAVING_DROP, "DELETE FROM leaving WHERE rid = ?1")                                                              \
-    S(LEAVING_READY, "SELECT rid FROM leaving WHERE NOT EXISTS(SELECT 1 FROM outbox WHERE outbox.rid = leaving.rid) "  \
-                     "LIMIT 1")                                                                                        \
+    S(LEAVING_READY, "SELECT rid FROM leaving WHERE NOT EXISTS(SELECT 1 FROM outbox o WHERE o.rid = leaving.rid"       \
+                     " AND o.oseq > ?1) LIMIT 1")                                                                      \
     S(PAST_DROP, "DELETE FROM past WHERE rid = ?1")                                                                    \
     S(UNINDEXED_DROP, "DELETE FROM unindexed WHERE rid = ?1")                                                          \
     S(REFUSED_HAS, "SELECT 1 FROM refused WHERE rid = ?1 LIMIT 1")                                                     \

@@ -36,7 +36,7 @@ lp_err batches_find(pool *p, uint32_t device, uint64_t number, uint64_t high, co
     span verdicts = wire_raw(&r);
     if (r.failed)
         return err_set(error, LP_CORRUPT, "the memory of a batch is damaged; run leadpoold verify");
-    if (!span_equal(kept, span_of(hash, CRYPTO_HASH_BYTES)))
+    if (!span_equal(kept, span_of(hash, CRYPTO_HASH_BYTES)) && !BUG(BATCH_HASH_NOT_COMPARED))
         return LP_OK;
     *state_out = BATCH_KNOWN;
     buf_append_span(verdicts_out, BUG(VERDICTS_FORGOTTEN) ? SPAN_LITERAL("\x90") : verdicts);

@@ -239,7 +239,7 @@ static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
         return false;
     if (m.seq_out && BUG(LEFT_NOT_TOLD))
         return true;
-    if (m.seq_out)
+    if (m.seq_out && !BUG(LEFT_STILL_SENT))
         return may_hold_it(b, id) ? add_id(b, &b->left, id, seq_last) : !b->err;
     b->err = b->members->ops->read(b->members, id, &row, &b->error);
     if (b->err == LP_NOT_FOUND) {
