@@ -127,7 +127,7 @@ static lp_err run_push(pool *p, job *j, lp_error *error) {
         memcpy(hash, request.hash.data, sizeof hash);
     else
         crypto_sha256(request.changes, hash);
-    if (request.batch <= d.fence && request.batch > d.batch && !BUG(FENCE_IGNORED))
+    if (request.batch <= d.fence && request.batch > d.batch)
         return err_set(error, LP_BUSY, "the batch was given up when the device's clock was set right");
     if (request.after > d.batch && !BUG(BATCH_BEFORE_IGNORED))
         return err_set(error, LP_BUSY, "the batch before this one has not been applied");
