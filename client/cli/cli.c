@@ -2,7 +2,9 @@
 #include "client/cli/cli.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,6 +94,12 @@ void cli_say(const cli *c, text_id id, ...) {
     va_start(list, id);
     write_line(c->out, c->lang, id, list);
     va_end(list);
+}
+
+void cli_say_rejoined(const cli *c, uint32_t device) {
+    char number[16];
+    snprintf(number, sizeof number, "%" PRIu32, device);
+    cli_say(c, T_SYNC_REJOINED, number, NULL);
 }
 
 void cli_note(const cli *c, text_id id, ...) {

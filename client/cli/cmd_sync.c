@@ -54,29 +54,26 @@ static json_t *result_json(const lp_sync_result *r) {
                      (json_int_t)r->healed, "rejoined", (json_int_t)r->rejoined, "received", (json_int_t)r->received);
 }
 
-void cli_say_rejoined(const cli *c, uint32_t device) {
-    char number[16];
-    snprintf(number, sizeof number, "%" PRIu32, device);
-    cli_say(c, T_SYNC_REJOINED, number, NULL);
+static void say_count(const cli *c, text_id id, uint64_t count) {
+    char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, count);
+    if (count)
+        cli_say(c, id, number, NULL);
 }
 
 static void say_result(const cli *c, const lp_sync_result *r) {
-    char numbers[8][24];
-    const uint64_t values[] = {r->pushed, r->pulled,  r->bytes_up,  r->bytes_down,
-                               r->lost,   r->refused, r->conflicts, r->received};
-    for (size_t i = 0; i < 8; i++)
+    char numbers[4][24];
+    const uint64_t values[] = {r->pushed, r->pulled, r->bytes_up, r->bytes_down};
+    for (size_t i = 0; i < 4; i++)
         snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
     cli_say(c, T_SYNC_RESULT, numbers[0], numbers[1], numbers[2], numbers[3], NULL);
     if (r->rejoined)
         cli_say_rejoined(c, r->rejoined);
-    if (r->lost)
-        cli_say(c, T_SYNC_LOST, numbers[4], NULL);
-    if (r->refused)
-        cli_say(c, T_SYNC_REFUSED, numbers[5], NULL);
-    if (r->received)
-        cli_say(c, T_SYNC_RECEIVED, numbers[7], NULL);
-    if (r->conflicts)
-        cli_say(c, T_SYNC_CONFLICTS, numbers[6], NULL);
+    say_count(c, T_SYNC_LOST, r->lost);
+    say_count(c, T_SYNC_REFUSED, r->refused);
+    say_count(c, T_SYNC_RECEIVED, r->received);
+    say_count(c, T_SYNC_HEALED, r->healed);
+    say_count(c, T_SYNC_CONFLICTS, r->conflicts);
 }
 
 /* One object whether it worked or not: what was transferred by then stays, and a script wants to know. */
