@@ -259,6 +259,13 @@ static lp_err merge_server(replica *r, const layers *l, record *rec, const reg *
     return LP_OK;
 }
 
+/* True if what is visible is another value than `before`. A copy of this device may have given one the same stamp. */
+static bool has_replaced(const layers *l, const reg *change, merge_outcome outcome, const reg *before) {
+    if (outcome != MERGE_CLONED)
+        return outcome == MERGE_APPLIED;
+    return !span_equal(record_find(&l->visible, change->field, change->key)->value, before->value);
+}
+
 lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_error *error) {
     reg before;
     merge_outcome outcome;
@@ -272,7 +279,7 @@ lp_err layers_pull(replica *r, layers *l, const reg *change, bool *news_out, lp_
         if (outcome == MERGE_NOMEM)
             err = err_plain(error, LP_NOMEM);
     }
-    if (err || outcome != MERGE_APPLIED)
+    if (err || !has_replaced(l, change, outcome, &before))
         return err;
     *news_out = true;
     bool had_value = !stamp_is_none(before.stamp) && !span_equal(before.value, WIRE_NIL_SPAN);

@@ -90,6 +90,40 @@ static void a_page_read_twice_changes_nothing(void **state) {
     rig_close(&r);
 }
 
+/* A copy of the device gave another value the stamp of what was typed here: the greater bytes stand, on the copy too. */
+static void what_a_copys_value_of_the_same_stamp_replaces_is_past(void **state) {
+    rig r;
+    stamp mine;
+    char text[64];
+    (void)state;
+    for (int sent = 0; sent < 2; sent++) {
+        uint64_t number;
+        outbox_outcome outcome;
+        rig_open(&r, true);
+        lp_id id = rig_make_lead(&r, "mine");
+        assert_true(rig_get(&r, &id, "full_name", &mine, NULL));
+        if (sent) {
+            assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+            assert_int_equal(outbox_freeze(r.replica, OUTBOX_BATCH_BYTES, &number, NULL), LP_OK);
+            assert_int_equal(outbox_settle(r.replica, number, SPAN_LITERAL("\x90"), 1, &outcome, NULL), LP_OK);
+            assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+        }
+        rig_pull(&r, &id, LEAD_FULL_NAME, "less", mine);
+        rig_get(&r, &id, "full_name", NULL, text);
+        assert_string_equal(text, "mine");
+        assert_int_equal(rig_count(&r, "SELECT count(*) FROM past"), 0);
+        for (int again = 0; again < 2; again++) {
+            rig_pull(&r, &id, LEAD_FULL_NAME, "the copy's", mine);
+            rig_get(&r, &id, "full_name", NULL, text);
+            assert_string_equal(text, "the copy's");
+            assert_int_equal(rig_count(&r, "SELECT count(*) FROM past"), 1);
+            assert_int_equal(rig_count(&r, "SELECT count(*) FROM past WHERE instr(body, CAST('mine' AS BLOB))"), 1);
+        }
+        assert_true(rig_digest_holds(&r));
+        rig_close(&r);
+    }
+}
+
 static void a_member_of_a_group_takes_the_others_along(void **state) {
     rig r;
     stamp street, city;
@@ -159,6 +193,7 @@ int main(void) {
         cmocka_unit_test(a_greater_stamp_overtakes_an_unsent_change_and_keeps_it_as_past),
         cmocka_unit_test(the_next_write_is_later_than_anything_seen),
         cmocka_unit_test(a_page_read_twice_changes_nothing),
+        cmocka_unit_test(what_a_copys_value_of_the_same_stamp_replaces_is_past),
         cmocka_unit_test(a_member_of_a_group_takes_the_others_along),
         cmocka_unit_test(all_changes_of_a_transaction_share_one_stamp),
         cmocka_unit_test(a_transaction_that_fails_leaves_nothing),
