@@ -117,6 +117,7 @@ static lp_err coalesce_entry(replica *r, sqlite3_stmt *entry, reg *changes, uint
     return err;
 }
 
+/* From the newest entry to the oldest, whose base counts: of a register there may be several, if their batches were given up. */
 lp_err outbox_coalesce(replica *r, int64_t rid, reg *changes, uint32_t count, lp_error *error) {
     int64_t frozen;
     lp_err err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);

@@ -9,7 +9,8 @@
  * Invariants:
  *   (1) A change is in the outbox if and only if it is local and unacknowledged.
  *   (2) The order of the outbox is the order of commit; every frozen entry stands before every unfrozen one.
- *   (3) Unfrozen changes of one register coalesce: at most one of them is there, with the first one's base.
+ *   (3) A new change of a register takes the place of the unfrozen ones, with the base of the first: there is at most one, but for
+ *       those whose batches were given up.
  *   (4) Settling a batch twice is harmless.
  * Everything here runs inside the caller's write transaction unless said otherwise. */
 #ifndef CLIENT_OUTBOX_H

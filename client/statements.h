@@ -50,7 +50,8 @@
                   "?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                                                       \
     S(OUTBOX_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 ORDER BY oseq")                     \
     S(OUTBOX_HOLDS, "SELECT 1 FROM outbox WHERE rid = ?1 LIMIT 1")                                                     \
-    S(OUTBOX_UNFROZEN_OF, "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2")            \
+    S(OUTBOX_UNFROZEN_OF,                                                                                              \
+      "SELECT oseq, stamp, base, count, body FROM outbox WHERE rid = ?1 AND oseq > ?2 ORDER BY oseq DESC")             \
     S(OUTBOX_SIZES, "SELECT oseq, length(body) FROM outbox WHERE oseq > ?1 ORDER BY oseq")                             \
     S(OUTBOX_SHRINK, "UPDATE outbox SET count = ?2, body = ?3 WHERE oseq = ?1")                                        \
     S(OUTBOX_DROP, "DELETE FROM outbox WHERE oseq = ?1")                                                               \

@@ -98,6 +98,34 @@ static void unfrozen_changes_of_one_field_coalesce_on_the_first_base(void **stat
     rig_close(&r);
 }
 
+/* Two changes of one field stand unfrozen when the batch of the first is given up; neither may be named any more once a third replaces both. */
+static void changes_of_a_batch_that_was_given_up_coalesce_on_the_first_base(void **state) {
+    rig r;
+    stamp seen = {(uint64_t)(RIG_START_MS - 1000) << 16, 99};
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = prop_id(&r.random);
+    rig_pull(&r, &id, LEAD_COMPANY, "Acme", seen);
+    for (uint64_t batch = 1; batch <= 3; batch++) {
+        rig_set(&r, &id, "company", batch == 1 ? "first" : batch == 2 ? "second" : "third");
+        assert_int_equal(freeze(&r), batch);
+    }
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_NONE, NULL), LP_OK);
+    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    assert_int_equal(rig_unsent(&r), 3);
+    rig_set(&r, &id, "company", "last");
+    assert_int_equal(rig_unsent(&r), 1);
+    uint8_t base[STAMP_BYTES];
+    char sql[120], hex[2 * STAMP_BYTES + 1];
+    stamp_pack(seen, base);
+    for (int i = 0; i < STAMP_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02X", base[i]);
+    snprintf(sql, sizeof sql, "SELECT hex(base) = '%s' FROM outbox", hex);
+    assert_int_equal(rig_count(&r, sql), 1);
+    rig_close(&r);
+}
+
 static void what_is_frozen_does_not_coalesce(void **state) {
     rig r;
     (void)state;
@@ -375,6 +403,7 @@ int main(void) {
         cmocka_unit_test(nothing_to_freeze_is_no_batch),
         cmocka_unit_test(a_frozen_batch_never_changes),
         cmocka_unit_test(unfrozen_changes_of_one_field_coalesce_on_the_first_base),
+        cmocka_unit_test(changes_of_a_batch_that_was_given_up_coalesce_on_the_first_base),
         cmocka_unit_test(what_is_frozen_does_not_coalesce),
         cmocka_unit_test(changing_back_is_a_change_and_changing_to_the_same_is_none),
         cmocka_unit_test(batches_end_in_good_time_and_keep_the_order),
