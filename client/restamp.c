@@ -6,12 +6,13 @@
  * restamped changes follow them.
  *
  * What is far ahead of the present does not count as something to be later than, but for changes of the very record: a
- * pool whose clock was wrong for an hour must not drag all that is written after it along. */
+ * pool whose clock was wrong for an hour must not drag all that is written after it along. That holds for others' values as for this
+ * device's own, which the server has, or which are in a batch that stays, or which were given such a stamp a moment ago. */
 #include <stdlib.h>
-#include <string.h>
 #include <string.h>
 
 #include "client/clock.h"
+#include "client/kept.h"
 #include "client/layers.h"
 #include "client/outbox.h"
 #include "client/statements.h"
@@ -21,23 +22,31 @@
 
 /* ---- which stamp became which ---- */
 
+/* By record: stamps far ahead stay alone, so two records may have the same one. */
 typedef struct moved {
-    stamp from, to;
+    stamp from;
+    int64_t rid;
+    stamp to;
 } moved;
 
 typedef struct moves {
-    moved *list; /* by `from` */
+    moved *list; /* by `from`, then `rid` */
     uint32_t count, capacity;
 } moves;
 
-/* Index of the first move not before `old`. Mostly they come in order. */
-static uint32_t place_of(const moves *m, stamp old) {
+static int compare(const moved *m, stamp old, int64_t rid) {
+    int order = stamp_compare(m->from, old);
+    return order ? order : (m->rid > rid) - (m->rid < rid);
+}
+
+/* Index of the first move not before `old` of the record. Mostly they come in order. */
+static uint32_t place_of(const moves *m, stamp old, int64_t rid) {
     uint32_t low = 0, high = m->count;
-    if (high && stamp_compare(m->list[high - 1].from, old) < 0)
+    if (high && compare(&m->list[high - 1], old, rid) < 0)
         return high;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (stamp_compare(m->list[middle].from, old) < 0)
+        if (compare(&m->list[middle], old, rid) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -45,12 +54,15 @@ static uint32_t place_of(const moves *m, stamp old) {
     return low;
 }
 
-static bool is_known(const moves *m, uint32_t at, stamp old) {
-    return at < m->count && stamp_compare(m->list[at].from, old) == 0;
+static bool is_known(const moves *m, uint32_t at, stamp old, int64_t rid) {
+    return at < m->count && compare(&m->list[at], old, rid) == 0;
 }
 
-static lp_err note(moves *m, stamp from, stamp to, lp_error *error) {
-    uint32_t at = place_of(m, from);
+/* The entries of a transaction on several bases of one record say the same. */
+static lp_err note(moves *m, int64_t rid, stamp from, stamp to, lp_error *error) {
+    uint32_t at = place_of(m, from, rid);
+    if (is_known(m, at, from, rid))
+        return LP_OK;
     if (m->count == m->capacity) {
         uint32_t capacity = m->capacity ? m->capacity * 2 : 16;
         moved *list = realloc(m->list, capacity * sizeof *list);
@@ -60,14 +72,14 @@ static lp_err note(moves *m, stamp from, stamp to, lp_error *error) {
         m->capacity = capacity;
     }
     memmove(&m->list[at + 1], &m->list[at], (m->count - at) * sizeof *m->list);
-    m->list[at] = (moved){from, to};
+    m->list[at] = (moved){from, rid, to};
     m->count++;
     return LP_OK;
 }
 
-static stamp look_up(const moves *m, stamp old) {
-    uint32_t at = place_of(m, old);
-    return is_known(m, at, old) ? m->list[at].to : old;
+static stamp look_up(const moves *m, int64_t rid, stamp old) {
+    uint32_t at = place_of(m, old, rid);
+    return is_known(m, at, old, rid) ? m->list[at].to : old;
 }
 
 /* ---- the entries ---- */
@@ -141,6 +153,44 @@ static void place(const clock_line *line, int64_t now_ms, target *list, uint32_t
     }
 }
 
+/* ---- what is far ahead ---- */
+
+/* This device's own greatest stamp on a record, if that is far ahead of the present. There are few such records. */
+typedef struct leading {
+    int64_t rid;
+    uint64_t time;
+} leading;
+
+typedef struct leadings {
+    leading *list;
+    uint32_t count, capacity;
+} leadings;
+
+static leading *find_leading(const leadings *l, int64_t rid) {
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->list[i].rid == rid)
+            return &l->list[i];
+    return NULL;
+}
+
+static lp_err note_leading(leadings *l, int64_t rid, uint64_t time, lp_error *error) {
+    leading *known = find_leading(l, rid);
+    if (known) {
+        known->time = time > known->time ? time : known->time;
+        return LP_OK;
+    }
+    if (l->count == l->capacity) {
+        uint32_t capacity = l->capacity ? l->capacity * 2 : 16;
+        leading *list = realloc(l->list, capacity * sizeof *list);
+        if (!list)
+            return err_plain(error, LP_NOMEM);
+        l->list = list;
+        l->capacity = capacity;
+    }
+    l->list[l->count++] = (leading){rid, time};
+    return LP_OK;
+}
+
 /* ---- new stamps ---- */
 
 typedef struct restamp {
@@ -150,25 +200,46 @@ typedef struct restamp {
     bool told;      /* the server has said in this boot what the present is; else what looks ahead may be right */
     uint64_t floor; /* what the next stamp is above */
     moves moves;
+    leadings leadings;
 } restamp;
 
+static bool is_ahead(const restamp *by, uint64_t time) {
+    return by->told && time >= by->ahead;
+}
+
 /* The greatest own stamp that the server holds: of what it has judged, and of the batches up to `frozen`, whose verdicts are on
- * their way. */
+ * their way. One that is far ahead counts for its record only. */
 static lp_err find_floor(replica *r, int64_t frozen, restamp *by, lp_error *error) {
     uint64_t judged = (uint64_t)replica_meta_int(r, "clock.judged", 0);
-    by->floor = !by->told || judged < by->ahead ? judged : 0;
+    by->floor = is_ahead(by, judged) ? 0 : judged;
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
     if (!s)
         return LP_IO;
     sqlite3_bind_int64(s, 1, 0);
     sqlite3_bind_int64(s, 2, frozen);
-    lp_err err;
-    while (!(err = statement_row(r, s, "read the outbox", error))) {
+    lp_err err = LP_OK;
+    while (!err && !(err = statement_row(r, s, "read the outbox", error))) {
         stamp at = column_stamp(s, 4);
-        if (at.time > by->floor && (!by->told || at.time < by->ahead))
+        if (is_ahead(by, at.time))
+            err = note_leading(&by->leadings, sqlite3_column_int64(s, 1), at.time, error);
+        else if (at.time > by->floor)
             by->floor = at.time;
     }
+    sqlite3_reset(s);
     return err == LP_NOT_FOUND ? LP_OK : err;
+}
+
+/* The same for what the server has judged, of one record. */
+static lp_err find_judged(replica *r, restamp *by, int64_t rid, lp_error *error) {
+    layers l;
+    lp_err err = layers_open_rid(r, rid, &l, error);
+    for (uint32_t i = 0; !err && i < l.server.count; i++) {
+        stamp at = l.server.regs[i].stamp;
+        if (is_ahead(by, at.time) && kept_is_own(r, at.author))
+            err = note_leading(&by->leadings, rid, at.time, error);
+    }
+    layers_close(&l);
+    return err;
 }
 
 /* The entries of one transaction have one stamp. */
@@ -183,8 +254,10 @@ static uint32_t end_of_moment(const target *list, uint32_t first, uint32_t count
 static uint64_t seen_by(const restamp *by, const target *list, uint32_t count) {
     uint64_t seen = 0;
     for (uint32_t i = 0; i < count; i++) {
-        stamp base = look_up(&by->moves, list[i].base);
+        stamp base = look_up(&by->moves, list[i].rid, list[i].base);
         uint64_t greater = base.time > list[i].seen ? base.time : list[i].seen;
+        const leading *own = find_leading(&by->leadings, list[i].rid);
+        greater = own && own->time > greater ? own->time : greater;
         bool counts = by->why == RESTAMP_ESTIMATE || greater < by->ahead;
         if (counts && greater > seen)
             seen = greater;
@@ -212,12 +285,16 @@ static lp_err move(replica *r, restamp *by, const target *list, uint32_t count, 
         uint32_t end = end_of_moment(list, i, count);
         stamp to = new_stamp(by, &list[i], seen_by(by, &list[i], end - i));
         r->seen = to.time > r->seen ? to.time : r->seen;
-        err = note(&by->moves, list[i].at, to, error);
+        bool leads = to.time != by->floor;
         for (; !err && i < end; i++) {
-            stamp base = BUG(RESTAMP_LEAVES_BASES) ? list[i].base : look_up(&by->moves, list[i].base);
+            stamp base = BUG(RESTAMP_LEAVES_BASES) ? list[i].base : look_up(&by->moves, list[i].rid, list[i].base);
             /* It was repaired away: nothing of what stands was seen. */
             bool gone = stamp_compare(base, to) >= 0;
             err = write_entry(r, &list[i], to, gone ? STAMP_NONE : base, error);
+            if (!err)
+                err = note(&by->moves, list[i].rid, list[i].at, to, error);
+            if (!err && leads)
+                err = note_leading(&by->leadings, list[i].rid, to.time, error);
         }
     }
     r->seen = r->clock.last > r->seen ? r->clock.last : r->seen; /* own stamps that stand may be among those ahead */
@@ -236,6 +313,9 @@ static lp_err restamp_after(replica *r, int64_t frozen, restamp *by, lp_error *e
     by->told = !err && clock_line_reached(line);
     if (!err)
         err = find_floor(r, frozen, by, error);
+    bool judged_ahead = is_ahead(by, (uint64_t)replica_meta_int(r, "clock.judged", 0));
+    for (uint32_t i = 0; !err && judged_ahead && i < count; i++)
+        err = find_judged(r, by, list[i].rid, error);
     if (!err) {
         place(line, by->now_ms, list, count);
         err = move(r, by, list, count, error);
@@ -268,5 +348,6 @@ lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *er
     if (!err)
         err = replica_meta_put_int(r, "clock.corrections", replica_meta_int(r, "clock.corrections", 0) + 1, error);
     free(by.moves.list);
+    free(by.leadings.list);
     return err;
 }

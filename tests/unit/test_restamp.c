@@ -33,6 +33,13 @@ static void restamp(rig *r, uint64_t high, int64_t delta_ms) {
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
 }
 
+/* As before a hello: what is frozen stays, and the server has not said the time yet. */
+static void restamp_untold(rig *r) {
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r->replica, UINT64_MAX, RESTAMP_ESTIMATE, NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
+}
+
 static void unacked_stamps_move_and_stay_in_order(void **state) {
     rig r;
     stamp before[3], after[3];
@@ -211,9 +218,7 @@ static void no_stamp_is_given_twice_before_the_server_has_said_the_time(void **s
     r.now_ms -= HOUR_MS;
     rig_reopen(&r);
     lp_id two = rig_make_lead(&r, "next");
-    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
-    assert_int_equal(outbox_restamp(r.replica, UINT64_MAX, RESTAMP_ESTIMATE, NULL), LP_OK);
-    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    restamp_untold(&r);
     assert_true(rig_get(&r, &two, "full_name", &next, NULL));
     assert_true(stamp_compare(judged, next) < 0);
     rig_close(&r);
@@ -241,6 +246,83 @@ static void what_is_far_ahead_is_followed_on_its_record_only(void **state) {
         assert_int_equal(stamp_ms(other), RIG_START_MS - HOUR_MS);
         restamp(&r, 1, -HOUR_MS);
     }
+    rig_close(&r);
+}
+
+/* What is held by the server, or frozen, does not move: other fields of its record stay later than it all the same. */
+static void what_is_typed_later_on_a_record_stays_later_than_its_own_change_far_ahead(void **state) {
+    (void)state;
+    for (int settled = 0; settled < 2; settled++) {
+        rig r;
+        stamp ahead, later, latest, other;
+        rig_open(&r, true);
+        lp_id one = rig_make_lead(&r, "taken an hour ahead");
+        freeze_and_settle(&r, 1, settled);
+        assert_true(rig_get(&r, &one, "full_name", &ahead, NULL));
+        restamp(&r, 1, -HOUR_MS);
+        rig_set(&r, &one, "company", "later");
+        rig_set(&r, &one, "notes", "latest");
+        lp_id two = rig_make_lead(&r, "on time");
+        for (int round = 0; round < 3; round++) {
+            assert_true(rig_get(&r, &one, "company", &later, NULL));
+            assert_true(rig_get(&r, &one, "notes", &latest, NULL));
+            assert_true(rig_get(&r, &two, "full_name", &other, NULL));
+            assert_true(stamp_compare(ahead, later) < 0);
+            assert_true(stamp_compare(later, latest) < 0);
+            assert_int_equal(stamp_ms(other), RIG_START_MS - HOUR_MS);
+            restamp(&r, 1, -HOUR_MS);
+        }
+        rig_close(&r);
+    }
+}
+
+/* Two transactions follow one value of somebody else's, whether the server has said the time in this boot or not. */
+static void no_stamp_is_given_twice_behind_what_is_far_ahead(void **state) {
+    stamp first, second, seen = {(uint64_t)(RIG_START_MS + HOUR_MS) << 16, 99};
+    (void)state;
+    for (int told = 0; told < 2; told++) {
+        rig r;
+        rig_open(&r, true);
+        lp_id id = prop_id(&r.random);
+        rig_pull(&r, &id, LEAD_FULL_NAME, "an hour ahead", seen);
+        rig_set(&r, &id, "company", "first");
+        rig_set(&r, &id, "notes", "second");
+        for (int round = 0; round < 3; round++) {
+            assert_true(rig_get(&r, &id, "company", &first, NULL));
+            assert_true(rig_get(&r, &id, "notes", &second, NULL));
+            assert_int_equal(first.time, seen.time + 1);
+            assert_int_equal(second.time, seen.time + 2);
+            if (told)
+                restamp(&r, 0, 0);
+            else
+                restamp_untold(&r);
+        }
+        rig_close(&r);
+    }
+}
+
+/* Stamps that are far ahead stay alone, so two records may have the same of this device: a base is one of its own record. */
+static void bases_follow_what_they_name_on_their_own_record(void **state) {
+    rig r;
+    stamp first, other, ahead = {(uint64_t)(RIG_START_MS + HOUR_MS) << 16, 99};
+    (void)state;
+    rig_open(&r, true);
+    lp_id one = prop_id(&r.random), two = prop_id(&r.random);
+    rig_pull(&r, &one, LEAD_COMPANY, "an hour ahead", ahead);
+    rig_pull(&r, &two, LEAD_COMPANY, "an hour ahead", ahead);
+    rig_set(&r, &one, "notes", "first");
+    rig_make_lead(&r, "on time");
+    rig_set(&r, &two, "notes", "other");
+    assert_true(rig_get(&r, &one, "notes", &first, NULL));
+    assert_true(rig_get(&r, &two, "notes", &other, NULL));
+    assert_int_equal(stamp_compare(first, other), 0);
+    freeze_and_settle(&r, 1, false);
+    rig_set(&r, &one, "notes", "after the first");
+    assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_AHEAD, NULL), LP_OK);
+    assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM outbox a JOIN outbox b ON a.rid = b.rid AND a.base = b.stamp"),
+                     1);
     rig_close(&r);
 }
 
@@ -341,6 +423,9 @@ int main(void) {
         cmocka_unit_test(no_stamp_is_given_twice_after_the_clock_went_back),
         cmocka_unit_test(no_stamp_is_given_twice_before_the_server_has_said_the_time),
         cmocka_unit_test(what_is_far_ahead_is_followed_on_its_record_only),
+        cmocka_unit_test(what_is_typed_later_on_a_record_stays_later_than_its_own_change_far_ahead),
+        cmocka_unit_test(no_stamp_is_given_twice_behind_what_is_far_ahead),
+        cmocka_unit_test(bases_follow_what_they_name_on_their_own_record),
         cmocka_unit_test(a_server_that_finds_a_stamp_ahead_gets_one_that_is_not),
         cmocka_unit_test(stamps_in_the_future_come_back_to_the_present),
         cmocka_unit_test(the_raw_wall_clock_is_remembered),
