@@ -111,6 +111,7 @@ void scene_future(world *w, uint32_t who) {
     if (!draw_lead(w, who, &lead))
         return;
     world_count(w, FAULT_FUTURE);
+    w->records[lead].ahead = true;
     buf value = {0};
     snprintf(text, sizeof text, "ahead %u", w->values++);
     wire_put_text(&value, span_text(text));

@@ -118,6 +118,7 @@ typedef struct world_typed {
     bool may_be_lost; /**< the file it was saved in was replaced by an older one before it was in the pool */
     bool may_refuse;  /**< the server is expected to refuse it */
     bool stored;      /**< it was in the pool's history when that was purged last */
+    bool ahead;       /**< its record was `ahead` when it was typed */
     bool stray;       /**< written to a record that was not on the device */
     bool watched;     /**< I3: still to be seen on the author's device, unless something greater is */
 } world_typed;
@@ -186,6 +187,7 @@ typedef struct world_record {
     bool erased;     /**< the office erased it: see world_is_erased */
     bool purged;     /**< it was deleted long ago, and the pool has forgotten it */
     bool moved;      /**< a lead whose owner or event somebody changed: it may leave devices */
+    bool ahead;      /**< a stamp from the future is on it: what is typed there follows that stamp */
 } world_record;
 
 struct world {

@@ -5,7 +5,8 @@
  *   I1, I7  every change reported saved is in the server's history once, or was overwritten by its own author before it was sent and is
  *       in the author's past, or was refused and is kept with the reason
  *   I4  what stands is the greatest of history; nothing is in history twice; conflict records follow from it (world_conflicts.c)
- *   I9  no stamp is later than the server's time by more than the tolerance, and a device's stamps keep the order of typing */
+ *   I9  no stamp is later than the server's time by more than the tolerance, and a device's stamps keep the order of typing; those that follow
+ *       a stamp from the future keep it among what was typed on their record, and leave others alone (client/clock.h, invariant 4) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -231,7 +232,22 @@ static uint32_t count_same(const world *w, const world_typed *t) {
     return count;
 }
 
-static void check_typed(world *w, uint32_t index, stamp *last) {
+/* The last stamps of a device: of all it typed but what follows a stamp from the future, and of all it typed on a record. */
+typedef struct typed_order {
+    stamp last, on[WORLD_RECORDS_MAX];
+} typed_order;
+
+static void check_order(world *w, uint32_t index, stamp at, typed_order *order) {
+    const world_typed *t = &w->typed[index];
+    stamp *on = &order->on[t->record];
+    world_expect(w, stamp_compare(at, order->last) >= 0 && stamp_compare(at, *on) >= 0,
+                 "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
+    *on = at;
+    if (!t->ahead)
+        order->last = at;
+}
+
+static void check_typed(world *w, uint32_t index, typed_order *orders) {
     const world_typed *t = &w->typed[index];
     const lp_id *id = &w->records[t->record].id;
     const world_device *d = &w->devices[t->device];
@@ -259,11 +275,8 @@ static void check_typed(world *w, uint32_t index, stamp *last) {
                  "change %u of device %u is stamped later than now (I9)", index, t->device);
     /* What was written while the server's clock was ahead is from some moment before it was repaired: perhaps from a later one than what
      * its author typed afterwards and sent when it was right again. */
-    if (walk.found && times == 1 && !grouped && !d->rolled_back && !w->copied && !t->repaired) {
-        world_expect(w, stamp_compare(walk.at, last[t->device]) >= 0,
-                     "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
-        last[t->device] = walk.at;
-    }
+    if (walk.found && times == 1 && !grouped && !d->rolled_back && !w->copied && !t->repaired)
+        check_order(w, index, walk.at, &orders[t->device]);
     if (d->revoked || d->rolled_back || may_leave)
         return; /* its file is gone, or knows no more of it than it did then; or the record left, and came back without its past */
     const reg *stored;
@@ -291,7 +304,8 @@ static void check_refused(world *w, uint32_t who) {
 }
 
 void world_check(world *w) {
-    stamp last[WORLD_DEVICES_MAX] = {{0}};
+    static typed_order orders[WORLD_DEVICES_MAX];
+    memset(orders, 0, sizeof orders);
     w->reader->ops->snapshot_end(w->reader);
     committer_rest(w->committer);
     for (uint32_t i = 0; i < w->options.devices; i++)
@@ -305,7 +319,7 @@ void world_check(world *w) {
     world_check_disks(w, &rows);
     world_rows_fini(&rows);
     for (uint32_t i = 0; i < w->typed_count; i++)
-        check_typed(w, i, last);
+        check_typed(w, i, orders);
     for (uint32_t i = 0; i < w->options.devices; i++)
         check_refused(w, i);
     world_check_conflicts(w);

@@ -36,6 +36,7 @@ static void remember(world *w, const world_typed *typed) {
     }
     world_typed *t = &w->typed[w->typed_count];
     *t = *typed;
+    t->ahead = w->records[t->record].ahead;
     for (uint32_t i = 0; i < w->typed_count; i++)
         if (same_register(&w->typed[i], typed)) {
             w->typed[i].superseded = true;
@@ -91,8 +92,18 @@ static void note_draft(world *w, draft *dr, uint32_t who, uint32_t record_index,
         dr->list[dr->count++] = t;
 }
 
+/* A transaction has one stamp: that of one of its records goes to all of them. */
+static void carry_ahead(world *w, const draft *dr) {
+    bool ahead = false;
+    for (uint32_t i = 0; i < dr->count; i++)
+        ahead |= w->records[dr->list[i].record].ahead;
+    for (uint32_t i = 0; i < dr->count; i++)
+        w->records[dr->list[i].record].ahead = ahead;
+}
+
 /* Saved: own writes are visible at once (I3), and from now on owed to the pool. */
 static void enter_draft(world *w, const draft *dr) {
+    carry_ahead(w, dr);
     for (uint32_t i = 0; i < dr->count; i++) {
         world_typed t = dr->list[i];
         record rec;
