@@ -15,6 +15,7 @@
 #include "client/txn.h"
 #include "proto/page.h"
 #include "proto/schema.h"
+#include "tests/support/failing_sql.h"
 #include "tests/support/rig.h"
 
 static bool erase(rig *r, const lp_id *id) {
@@ -157,6 +158,25 @@ static void what_was_put_aside_goes_too(void **state) {
     rig_close(&r);
 }
 
+/* The log is cut before that is noted, and is safely cut with the note only. */
+static void a_scrub_that_could_not_be_noted_is_made_again(void **state) {
+    (void)state;
+    bool reached = true;
+    for (uint64_t k = 0; reached; k++) {
+        rig r;
+        rig_open(&r, true);
+        assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
+        assert_int_equal(replica_scrub_later(r.replica, NULL), LP_OK);
+        assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
+        failing_sql_fail(k, 1);
+        replica_checkpoint(r.replica, false);
+        reached = failing_sql_end() > k;
+        replica_checkpoint(r.replica, false);
+        assert_int_equal(replica_meta_int(r.replica, "scrub.due", 0), 0);
+        rig_close(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_under_way_with_the_person_in_it_is_sent_anew_without_them),
@@ -164,6 +184,7 @@ int main(void) {
         cmocka_unit_test(an_older_page_does_not_bring_the_person_back),
         cmocka_unit_test(an_erased_id_is_not_written_to_again),
         cmocka_unit_test(what_was_put_aside_goes_too),
+        cmocka_unit_test(a_scrub_that_could_not_be_noted_is_made_again),
     };
     return cmocka_run_group_tests_name("erase", tests, NULL, NULL);
 }
