@@ -436,22 +436,22 @@ static int64_t text_number(const world_typed *t) {
     return sscanf(text, "v%u by", &number) == 1 && number < TEXTS_MAX ? (int64_t)number : -1;
 }
 
-static bool any_of(const world_device *d, const char *sql, const lp_id *id) {
+static bool any_of(const world_device *d, const char *sql, span sought) {
     sqlite3_stmt *s = NULL;
     assert_int_equal(sqlite3_prepare_v2(d->replica->db, sql, -1, &s, NULL), SQLITE_OK);
-    sqlite3_bind_blob(s, 1, id->bytes, 16, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 1, sought.data, (int)sought.size, SQLITE_STATIC);
     bool any = sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
     return any;
 }
 
 static bool anything_refused(const world_device *d, const lp_id *id) {
-    return any_of(d, "SELECT 1 FROM refused JOIN record USING(rid) WHERE id = ?1", id);
+    return any_of(d, "SELECT 1 FROM refused JOIN record USING(rid) WHERE id = ?1", id_span(id));
 }
 
 /* Of a pool that was repaired and written to since a device cannot know that it lost nothing (recovered.h). */
-static bool anything_recovered(const world_device *d, const lp_id *id) {
-    return any_of(d, "SELECT 1 FROM recovered WHERE id = ?1", id);
+static bool is_recovered(const world_device *d, const world_typed *t) {
+    return any_of(d, "SELECT 1 FROM recovered WHERE instr(value, ?1)", span_of(t->value, t->value_size));
 }
 
 static void check_disk(world *w, const world_rows *rows, uint32_t who) {
@@ -467,7 +467,7 @@ static void check_disk(world *w, const world_rows *rows, uint32_t who) {
             continue;
         world_row *row = world_rows_find(rows, id);
         bool gone = w->records[t->record].purged || (row && !is_mark(row) && !world_entitled(rows, row, who));
-        world_expect(w, !gone || anything_refused(d, id) || (w->repairs && anything_recovered(d, id)),
+        world_expect(w, !gone || anything_refused(d, id) || (w->repairs && is_recovered(d, t)),
                      "change %u of device %u, field %u, is outside the scopes of device %u and on its disk (I5)", i,
                      t->device, t->field, who);
     }
