@@ -238,9 +238,9 @@ lp_err requests_offer(client_session *s, client_actions *actions, bool *some_out
     epoch_offer offer;
     lp_err err = epoch_next_offer(s->replica, s->offer_most ? s->offer_most : OFFER_MOST, s->line.bytes, &list, &offer,
                                   some_out, error);
-    if (!err && !*some_out && !epoch_offering(s->replica))
-        return offer_recovered(s, actions, some_out, error);
-    if (!err && *some_out) {
+    if (!err && !*some_out && !epoch_offering(s->replica)) {
+        err = offer_recovered(s, actions, some_out, error);
+    } else if (!err && *some_out) {
         message m = {.number = MSG_REOFFER};
         *(offer.record ? &m.changes : &m.entries) = buf_span(&list);
         request *r = send(s, actions, REQUEST_OFFER, &m, &err, error);
