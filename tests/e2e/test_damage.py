@@ -111,6 +111,20 @@ class Damaged(lib.Case):
         self.assertTrue(ann("doctor", "--json").json()["sound"])
         self.assert_one_pool(server, ann, mona)
 
+    def test_a_record_that_went_by_itself_is_read_again_and_told(self):
+        _, ann, mona = self.office("Ann")
+        lead = ann.add(full_name="Ada", company="Acme")
+        ann.add(full_name="Grace")
+        lib.settle([ann, mona])
+        subprocess.run([sys.executable, "-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+                        "c.execute(\"DELETE FROM meta WHERE key = 'audit.last_ms'\");"
+                        "c.execute('DELETE FROM record WHERE id = ?', [bytes.fromhex(sys.argv[2].replace('-', ''))]); c.commit()",
+                        str(mona.path), lead], check=True)
+        self.assertEqual(mona.count(), 1)
+        self.assertIn("had changed by themselves and were read again: 1", mona("sync").out)
+        self.assertEqual(mona.fields(lead)["company"], "Acme")
+        self.assertIn("set right: 1", mona("status").out)
+
     def test_repair_makes_the_search_index_anew(self):
         _, ann, _ = self.office("Ann")
         ann.add(full_name="Ada Lovelace")
