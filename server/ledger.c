@@ -144,10 +144,14 @@ static bool next_line(span *left, span *line_out, bool *ended_out) {
     return true;
 }
 
+/* A right sum is no proof of a right form: whoever writes lines by hand may sum them, too. */
 static bool adds_up(span line) {
     char sum[SUM_DIGITS + 1];
     if (line.size <= SUM_DIGITS + 1 || line.data[SUM_DIGITS] != ' ')
         return false;
+    for (size_t i = SUM_DIGITS; i + 1 < line.size; i++)
+        if (line.data[i] == ' ' && line.data[i + 1] == ' ')
+            return false;
     put_sum(span_of(line.data + SUM_DIGITS + 1, line.size - SUM_DIGITS - 1), sum);
     return memcmp(sum, line.data, SUM_DIGITS) == 0;
 }

@@ -140,6 +140,19 @@ static void a_damaged_line_before_the_last_is_not_passed_over(void **state) {
     kit_directory_remove(&d);
 }
 
+/* Found by the fuzzer: the sum is right. */
+static void a_line_with_a_gap_names_nobody_and_is_damaged(void **state) {
+    static const char gap[] = "733ae02eca8d35a7 1795000000000 01020300-0000-7000-8000-000000000000  "
+                              "01020300-0000-7000-8000-0000000\x10"
+                              "001\n";
+    char lines[2 * sizeof gap];
+    size_t size;
+    (void)state;
+    snprintf(lines, sizeof lines, "%s%s", gap, gap);
+    assert_int_equal(ledger_measure(span_text(lines), &size, NULL), LP_CORRUPT);
+    assert_int_equal(size, 0);
+}
+
 static void a_missing_ledger_is_an_error_that_says_what_to_do(void **state) {
     kit_directory d;
     ledger_files f;
@@ -165,6 +178,7 @@ int main(void) {
         cmocka_unit_test(what_was_written_down_is_read_again),
         cmocka_unit_test(a_last_line_cut_at_any_byte_counts_for_nothing_and_is_written_over),
         cmocka_unit_test(a_damaged_line_before_the_last_is_not_passed_over),
+        cmocka_unit_test(a_line_with_a_gap_names_nobody_and_is_damaged),
         cmocka_unit_test(a_missing_ledger_is_an_error_that_says_what_to_do),
         cmocka_unit_test(without_a_ledger_nothing_can_be_erased),
     };
