@@ -2,6 +2,7 @@
 #include "client/replica.h"
 
 #include "client/holdings.h"
+#include "client/scrub.h"
 #include "client/search.h"
 #include "client/statements.h"
 #include "proto/bug.h"
@@ -132,20 +133,21 @@ lp_err replica_scrub_later(replica *r, lp_error *error) {
     return err ? err : replica_meta_put_int(r, "scrub.due", 1, error);
 }
 
-/* All of the log into the file, and the log cut to nothing: then nothing that was removed is anywhere. Readers of other processes may be in
- * the way; the note in meta stays until it worked. A log that was cut may come back whole until a commit after it is on the disk, so it is
- * that of the note which counts. */
+/* All of the log into the file, the log cut to nothing, and zeros where pages have copies: then nothing that was removed is anywhere. Readers
+ * of other processes may be in the way; the note in meta stays until it worked. A log that was cut may come back whole until a commit after
+ * it is on the disk, so it is that of the note which counts. */
 static void scrub(replica *r) {
     if (r->lock && r->lock->acquire(r->lock->ctx, NULL) != LP_OK)
         return;
     sqlite3_busy_timeout(r->db, SCRUB_BUSY_MS);
-    bool cut = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+    bool done = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK &&
+                scrub_pages(r->db);
     sqlite3_busy_timeout(r->db, REPLICA_BUSY_MS);
     r->wal_pages = 0;
     if (r->lock)
         r->lock->release(r->lock->ctx);
     lp_error ignored;
-    if (!cut || replica_begin(r, &ignored))
+    if (!done || replica_begin(r, &ignored))
         return;
     if (replica_meta_put_int(r, "scrub.due", 0, &ignored))
         replica_rollback(r);

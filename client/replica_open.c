@@ -80,7 +80,7 @@ static lp_err open_database(replica *r, const char *path, bool create, lp_error 
         r,
         r->read_only
             ? "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000"
-            : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+            : "PRAGMA auto_vacuum=NONE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
               "PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000",
         "open the replica", error);
     if (!err && BUG(DEVICE_SYNC_LEFT_OUT))

@@ -101,6 +101,21 @@ static void restart_device(pair *p) {
     p->refusal = err ? err : p->refusal;
 }
 
+/* As after an eviction: what was removed leaves the log and the middles of pages. */
+static void scrub(pair *p) {
+    replica *r = p->devices[0].replica;
+    lp_error error;
+    lp_err err = replica_begin(r, &error);
+    if (!err)
+        err = replica_scrub_later(r, &error);
+    if (!err)
+        err = replica_commit(r, &error);
+    else
+        replica_rollback(r);
+    p->refusal = err ? err : p->refusal;
+    replica_checkpoint(r, false);
+}
+
 static void restart_server(pair *p) {
     lp_error error;
     pair_sync(p, 0);
@@ -116,6 +131,7 @@ const deed deeds[] = {
     {"clock correction", much_to_say, sync_with_wrong_clock, 0},
     {"clock set back", much_to_read, save_with_clock_set_back, 0},
     {"device restart", much_to_read, restart_device, 0},
+    {"scrub", much_to_read, scrub, 0},
     {"second device", much_to_say, sync_second, 1},
     {"server commit", much_to_say, sync_first, 2},
     {"server commits of two", much_to_say, sync_both, 2},

@@ -191,6 +191,9 @@ void pair_settle(pair *p) {
         client_result(p->devices[who].session, &result);
         pair_expect(p, !result.diverged && !result.healed, "device %u says that it diverged", who);
         compare_rows(p, who, truth);
+        bool due = pair_count(p, p->devices[who].replica->db,
+                              "SELECT count(*) FROM meta WHERE key = 'scrub.due' AND value <> 0") > 0;
+        pair_expect(p, !due && !p->devices[who].replica->scrub, "device %u still has to scrub its file (I5)", who);
     }
     for (uint32_t i = 0; i < p->save_count; i++) {
         const pair_save *s = &p->saves[i];

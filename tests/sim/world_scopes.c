@@ -387,30 +387,12 @@ void world_note_pages(world *w, uint32_t who, const message *m) {
 
 #define TEXTS_MAX 4096
 
-#define PAGE_BYTES 4096
-
-static size_t number_at(const uint8_t *at) {
-    return (size_t)at[0] << 8 | at[1];
-}
-
-/* SQLite overwrites what is deleted, but a page that was rebuilt while rows moved to its neighbour keeps copies of them in its unused
- * middle: docs/RELIABILITY.md, "What is not covered yet". */
-static bool in_unused_middle(const uint8_t *file, size_t offset) {
-    const uint8_t *start = file + offset / PAGE_BYTES * PAGE_BYTES;
-    const uint8_t *head = start == file ? start + 100 : start;
-    bool inner = head[0] == 2 || head[0] == 5, leaf = head[0] == 10 || head[0] == 13;
-    size_t from = (size_t)(head - start) + (inner ? 12 : 8) + 2 * number_at(head + 3), to = number_at(head + 5);
-    size_t at = offset % PAGE_BYTES;
-    return (inner || leaf) && at >= from && at < to;
-}
-
 /* Which of the texts that people type ("v12 by 0") are in a file, by their numbers. */
 static void find_texts(vfs_disk *disk, const char *name, uint8_t *found) {
     static const char by[] = " by ";
     size_t size;
     if (!vfs_exists(disk, name))
         return;
-    bool log = strcmp(name, "replica-wal") == 0;
     const uint8_t *bytes = vfs_bytes(disk, name, &size), *at = bytes, *end = bytes + size;
     while ((at = memmem(at, (size_t)(end - at), by, sizeof by - 1))) {
         uint32_t number = 0, scale = 1;
@@ -419,8 +401,7 @@ static void find_texts(vfs_disk *disk, const char *name, uint8_t *found) {
             number += scale * (uint32_t)(*--digit - '0');
             scale *= 10;
         }
-        if (digit > bytes && digit < at && digit[-1] == 'v' && number < TEXTS_MAX &&
-            (log || !in_unused_middle(bytes, (size_t)(at - bytes))))
+        if (digit > bytes && digit < at && digit[-1] == 'v' && number < TEXTS_MAX)
             found[number] = 1;
         at += sizeof by - 1;
     }

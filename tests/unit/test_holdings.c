@@ -413,6 +413,40 @@ static void no_byte_of_an_evicted_record_is_left_in_the_files(void **state) {
     rig_close(&r);
 }
 
+/* Rows that grow split their pages, and what moves to a neighbour leaves a copy in the page it was in. */
+static void no_byte_of_an_evicted_record_is_left_in_the_middle_of_a_page_that_was_split(void **state) {
+    enum { LEADS = 240, ROUNDS = 4 };
+    rig r;
+    lp_id ids[LEADS];
+    lp_rows *rows;
+    char text[200];
+    (void)state;
+    rig_open(&r, true);
+    for (int i = 0; i < LEADS; i++)
+        ids[i] = prop_id(&r.random);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < LEADS; i++) {
+            snprintf(text, sizeof text, "%s %d %0*d", i % 3 ? "stays" : "canary", i, 40 * round, i);
+            rig_pull(&r, &ids[i], LEAD_COMPANY, text, at(-9000 + round, 99));
+        }
+    assert_int_equal(search_run(r.replica, "canary", 0, &rows, NULL), LP_OK);
+    assert_int_equal(lp_rows_count(rows), LEADS / 3);
+    lp_rows_free(rows);
+    sheet s = begin(&r, "pool", 99);
+    for (int i = 0; i < LEADS; i += 3)
+        name(&s, LEFT, &ids[i]);
+    apply(&s);
+    assert_int_equal(records(&r), LEADS - LEADS / 3);
+    assert_false(on_disk(&r, "canary"));
+    /* Nor does what this connection keeps in memory bring it back, when pages are changed again. */
+    for (int i = 1; i < LEADS; i += 3)
+        rig_pull(&r, &ids[i], LEAD_CITY, "Chicago", at(-8000, 99));
+    assert_false(on_disk(&r, "canary"));
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+    assert_true(rig_digest_holds(&r));
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_stays_while_one_scope_holds_it),
@@ -427,6 +461,7 @@ int main(void) {
         cmocka_unit_test(a_repaired_pool_is_not_told_as_one_that_lost_something_and_leaves_what_was_typed_in_the_past),
         cmocka_unit_test(a_lost_scope_takes_its_records_along),
         cmocka_unit_test(no_byte_of_an_evicted_record_is_left_in_the_files),
+        cmocka_unit_test(no_byte_of_an_evicted_record_is_left_in_the_middle_of_a_page_that_was_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
