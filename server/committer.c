@@ -187,7 +187,7 @@ static lp_err run_join(pool *p, job *j, lp_error *error) {
     if (!err)
         err = rejoin_pass(p, &d, &pass, error);
     if (err)
-        return err;
+        goto out;
     message answer = {.number = MSG_JOINED,
                       .version = PROTOCOL_VERSION,
                       .device = d.number,
@@ -200,6 +200,7 @@ static lp_err run_join(pool *p, job *j, lp_error *error) {
                       .seal_key = span_of(p->seal_key, sizeof p->seal_key),
                       .pass = buf_span(&pass)};
     err = message_encode(&answer, &j->answer, error);
+out:
     buf_fini(&pass);
     return err;
 }

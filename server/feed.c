@@ -417,8 +417,10 @@ lp_err feed_pages(store_reader *reader, const device *d, const access *may, span
     uint32_t made_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         cursor from;
-        if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope))
-            return err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
+        if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope)) {
+            err = err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
+            break;
+        }
         /* A device may ask for what it has lost before it is told so, which the list of scopes does: there is no page. */
         const access_grant *grant = access_find(may, from.scope);
         if (!grant && access_is_scope(from.scope))

@@ -24,8 +24,7 @@ lp_err session_new(pool *p, span binding, session **session_out, lp_error *error
 void session_free(session *s) {
     if (!s)
         return;
-    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++)
-        free(s->waits[i].cursors);
+    session_drop_waits(s);
     free(s->device);
     free(s);
 }
@@ -64,6 +63,7 @@ session_action *session_add_action(session_actions *actions, session_action_kind
 
 void session_close(session *s, session_actions *actions) {
     s->state = SESSION_CLOSED;
+    session_drop_waits(s);
     session_add_action(actions, SESSION_CLOSE);
 }
 
@@ -86,17 +86,15 @@ void session_answer_error(session *s, session_actions *actions, uint32_t id, lp_
     case LP_IO:
     case LP_NOMEM:
     case LP_CORRUPT:
+        m.number = MSG_BUSY;
         /* The details are for the log: files of the server are no business of a device, nor is freeing them. */
         m.reason = span_text(
             err == LP_FULL ? "its disk is full; tell who runs it; what was logged here stays here and is sent later"
                            : "it is in trouble; tell who runs it; what was logged here stays here and is sent later");
-        m.number = MSG_BUSY;
-        m.retry_ms = retry_ms ? retry_ms : 1000;
         break;
     case LP_BUSY:
     case LP_CLOSED:
         m.number = MSG_BUSY;
-        m.retry_ms = retry_ms ? retry_ms : 1000;
         break;
     case LP_PROTOCOL:
     case LP_TOO_LARGE:
@@ -106,6 +104,8 @@ void session_answer_error(session *s, session_actions *actions, uint32_t id, lp_
         m.number = MSG_REFUSED;
         break;
     }
+    if (m.number == MSG_BUSY)
+        m.retry_ms = retry_ms ? retry_ms : 1000;
     session_answer(s, actions, id, &m);
     if (m.number == MSG_ERROR)
         session_close(s, actions);
@@ -118,6 +118,14 @@ void session_answer_refused(session *s, session_actions *actions, uint32_t id, l
 }
 
 /* ---- jobs ---- */
+
+message session_reread(const buf *encoded) {
+    message m;
+    lp_err err = message_decode_scanned(buf_span(encoded), &m, NULL);
+    assert(!err); /* it was decoded before, or encoded here */
+    (void)err;
+    return m;
+}
 
 job *session_submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request) {
     if (s->jobs == SESSION_JOBS_MAX) {
@@ -156,12 +164,10 @@ lp_err session_tell_scopes(session *s, const access *may, buf *scopes_out, bool 
 
 static void on_committed(session *s, store_reader *reader, session_actions *actions, job *j) {
     s->jobs--;
-    message request, parts;
     if (s->state == SESSION_CLOSED || j->kind == JOB_SEEN)
         goto out;
     if (j->result == LP_CLOCK) {
         session_fence(s, actions, j->request_id);
-        session_end_waits(s, actions);
         goto out;
     }
     if (j->result) {
@@ -176,11 +182,7 @@ static void on_committed(session *s, store_reader *reader, session_actions *acti
         session_on_epoch(s, reader, actions, j);
         goto out;
     }
-    if (message_decode_scanned(buf_span(&j->request), &request, NULL) ||
-        message_decode_scanned(buf_span(&j->answer), &parts, NULL)) {
-        session_close(s, actions);
-        goto out;
-    }
+    message request = session_reread(&j->request), parts = session_reread(&j->answer);
     if (j->cloned)
         err_set(&actions->trouble, LP_CLONED,
                 "%llu of its changes carry stamps that came with other values before: a copy of it is in use",
@@ -268,8 +270,7 @@ void session_step(session *s, store_reader *reader, const session_event *event, 
         return;
     case SESSION_MOVED:
     case SESSION_TICK:
-        if (s->state == SESSION_READY)
-            session_look_at_waits(s, reader, actions_out);
+        session_look_at_waits(s, reader, actions_out);
         return;
     }
 }

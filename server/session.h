@@ -59,7 +59,7 @@ typedef struct session_actions {
 
 /** `binding`: the channel binding of the connection (channel.h), copied. The pool is borrowed. Errors: LP_NOMEM. */
 lp_err session_new(pool *p, span binding, session **session_out, lp_error *error);
-/** Jobs still at the committer are orphaned: the owner frees them when they come back. */
+/** NULL is harmless. Jobs still at the committer are orphaned: the owner frees them when they come back. */
 void session_free(session *s);
 
 /** `reader` is borrowed for the call; its snapshot is taken and ended inside. */

@@ -14,6 +14,7 @@
 
 void session_fence(session *s, session_actions *actions, uint32_t id) {
     s->state = SESSION_CLOCK;
+    session_end_waits(s, actions);
     session_submit(s, actions, JOB_FENCE, id, (span){0});
 }
 
@@ -161,8 +162,8 @@ void session_on_hello(session *s, store_reader *reader, session_actions *actions
         session_answer_error(s, actions, id, err, &error, 0);
         return;
     }
-    bool latest = s->device && s->device->number == d->number && s->greeting &&
-                  !greetings_passed(s->pool->greetings, d->number, s->greeting);
+    bool latest =
+        s->device && s->device->number == d->number && !greetings_passed(s->pool->greetings, d->number, s->greeting);
     if (!latest)
         s->greeting = greetings_next(s->pool->greetings, d->number);
     free(s->device);
@@ -182,11 +183,7 @@ void session_on_hello(session *s, store_reader *reader, session_actions *actions
 }
 
 void session_on_fenced(session *s, store_reader *reader, session_actions *actions, const job *j) {
-    message clock;
-    if (message_decode_scanned(buf_span(&j->answer), &clock, NULL)) {
-        session_close(s, actions);
-        return;
-    }
+    message clock = session_reread(&j->answer);
     if (s->anew) {
         s->anew = false;
         s->device->batch = clock.batch;

@@ -1,4 +1,5 @@
 /* session_pages.c - sync and wait: pages, now or as soon as there is news. See session_parts.h. */
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,17 +118,14 @@ void session_on_sync(session *s, store_reader *reader, session_actions *actions,
 }
 
 void session_on_epoch(session *s, store_reader *reader, session_actions *actions, const job *j) {
-    message request, parts = {0};
+    message request = session_reread(&j->request), parts = {0};
     if (j->drawn)
         err_set(&actions->trouble, LP_CORRUPT,
                 "the pool was set back: this device has read what is not here. A new epoch was drawn, and devices "
                 "offer again "
                 "what they have; use leadpoold restore to put a backup in place");
-    if (message_decode_scanned(buf_span(&j->request), &request, NULL))
-        session_close(s, actions);
-    else
-        session_answer_pages(s, reader, actions, j->request_id, &parts, request.cursors, request.page_bytes, NULL,
-                             (span){0});
+    session_answer_pages(s, reader, actions, j->request_id, &parts, request.cursors, request.page_bytes, NULL,
+                         (span){0});
 }
 
 /* ---- wait ---- */
@@ -182,6 +180,11 @@ void session_end_waits(session *s, session_actions *actions) {
     }
 }
 
+void session_drop_waits(session *s) {
+    for (uint32_t i = 0; i < SESSION_WAITS_MAX; i++)
+        free_wait(&s->waits[i]);
+}
+
 /* Keeps the cursors that empty pages lead to, so that what the device itself wrote is not looked at again at every commit. */
 static bool keep_cursors(parked_wait *w, span pages) {
     buf cursors = {0};
@@ -189,9 +192,13 @@ static bool keep_cursors(parked_wait *w, span pages) {
     uint32_t count = wire_array(&r);
     page p;
     wire_put_array(&cursors, count);
-    for (uint32_t i = 0; i < count && page_take(&r, &p); i++)
+    for (uint32_t i = 0; i < count; i++) {
+        bool taken = page_take(&r, &p);
+        assert(taken); /* feed.c wrote it */
+        (void)taken;
         cursor_put(&cursors, &p.cursor);
-    if (cursors.failed || r.failed || cursors.size > CURSORS_BYTES_MAX) {
+    }
+    if (cursors.failed || cursors.size > CURSORS_BYTES_MAX) {
         buf_fini(&cursors);
         return false;
     }
@@ -213,7 +220,7 @@ void session_on_wait(session *s, store_reader *reader, session_actions *actions,
     while (w < s->waits + SESSION_WAITS_MAX && w->id)
         w++;
     if (w == s->waits + SESSION_WAITS_MAX || !keep_cursors(w, buf_span(&empty))) {
-        message busy = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("too many waits at once")};
+        message busy = {.number = MSG_BUSY, .retry_ms = 1000, .reason = SPAN_LITERAL("too much to wait for at once")};
         session_answer(s, actions, id, &busy);
     } else {
         int64_t timeout_ms = m->timeout_ms < WAIT_MS_MAX ? (int64_t)m->timeout_ms : WAIT_MS_MAX;

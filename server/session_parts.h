@@ -7,7 +7,7 @@
 #include "server/access.h"
 #include "server/session.h"
 
-#define CURSORS_BYTES_MAX 512 /* of a parked wait: invariant (3) */
+#define CURSORS_BYTES_MAX 960 /* of a parked wait: invariant (3) */
 
 typedef enum session_state { SESSION_NEW, SESSION_CLOCK, SESSION_READY, SESSION_CLOSED } session_state;
 
@@ -52,6 +52,8 @@ void session_answer(session *s, session_actions *actions, uint32_t id, const mes
 void session_answer_error(session *s, session_actions *actions, uint32_t id, lp_err err, const lp_error *error,
                           uint32_t retry_ms);
 void session_answer_refused(session *s, session_actions *actions, uint32_t id, lp_err err, const char *reason);
+/** What a job was made of, or answers. */
+message session_reread(const buf *encoded);
 /** A job for the committer; NULL if that was answered with BUSY. */
 job *session_submit(session *s, session_actions *actions, job_kind kind, uint32_t id, span request);
 /** The scopes as they are told; *moved_out: they are others than the device was told last. Now it has been. Errors: LP_NOMEM. */
@@ -66,7 +68,7 @@ void session_on_challenge(session *s, session_actions *actions, uint32_t id);
 void session_on_hello(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m);
 /** The device's time is off, or it begins anew: nothing more is applied until it greets again. It will give what is not applied by now new stamps
  *  and new batch numbers, so what it sent before, on this connection or an older one, must not be applied after the answer:
- *  the fence goes through the committer, behind all that is there already. */
+ *  the fence goes through the committer, behind all that is there already. Nothing parked survives it. */
 void session_fence(session *s, session_actions *actions, uint32_t id);
 void session_on_fenced(session *s, store_reader *reader, session_actions *actions, const job *j);
 
@@ -87,7 +89,9 @@ void session_on_wait(session *s, store_reader *reader, session_actions *actions,
                      span bytes);
 /** Answers the parked waits that have news or whose time is up. */
 void session_look_at_waits(session *s, store_reader *reader, session_actions *actions);
-/** Nothing parked survives a change of the clock: the waits end without news. */
+/** Answers all of them, without news. */
 void session_end_waits(session *s, session_actions *actions);
+/** Frees them unanswered: the connection ends. */
+void session_drop_waits(session *s);
 
 #endif

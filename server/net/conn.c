@@ -136,8 +136,7 @@ static void conn_free(conn *c) {
         log_line(n->log, LOG_LEVEL_INFO, "device disconnected", LOG_NUMBER("device", session_device(c->session)));
     if (c->limited)
         peers_remove(&n->peers, &c->peer);
-    if (c->session)
-        session_free(c->session);
+    session_free(c->session);
     channel_free(c->channel);
     conn_io_fini(c);
 

@@ -97,7 +97,7 @@ static void losers_come_back_once_in_whatever_sets_they_are_offered(void **state
     hand_expect(&h, MSG_SYNCED);
     buf first = {0};
     buf_append_span(&first, buf_span(&h.pushed));
-    stamp at = {h.clock.last, h.device};
+    stamp at = {h.clock.last, h.clock.author};
     hand_push_text(&h, 2, LEAD_COMPANY, "second");
     hand_expect(&h, MSG_SYNCED);
     assert_int_equal(hand_history(&h), 2);
@@ -110,7 +110,7 @@ static void losers_come_back_once_in_whatever_sets_they_are_offered(void **state
     wire_put_text(&value, SPAN_LITERAL("first"));
     changes_begin(&w);
     change_put(&w, LEAD_COMPANY, (span){0}, buf_span(&value));
-    changes_end(&w, KIND_LEAD, &h.record, at, (stamp){1 << 16, h.device}, 0);
+    changes_end(&w, KIND_LEAD, &h.record, at, (stamp){1 << 16, h.clock.author}, 0);
     assert_int_equal(changes_finish(&w, &one, NULL), LP_OK);
     hand_reoffer(&h, (span){0}, buf_span(&one));
     hand_expect(&h, MSG_REOFFERED);
@@ -381,7 +381,7 @@ static void a_copy_goes_on_as_another_device_with_the_stamps_it_had(void **state
     hand_expect_refused(&h, LP_REFUSED);
     hand_rejoin(&h, new_seed, (span){0}, false);
     hand_expect(&h, MSG_JOINED);
-    uint32_t before = h.device, number = (uint32_t)h.answer.device;
+    uint64_t before = h.device, number = h.answer.device;
     assert_int_not_equal(number, before);
     hand_rejoin(&h, new_seed, (span){0}, false); /* the answer was lost */
     hand_expect(&h, MSG_JOINED);
@@ -395,11 +395,11 @@ static void a_copy_goes_on_as_another_device_with_the_stamps_it_had(void **state
     hand_push_text(&h, 1, LEAD_COMPANY, "written before"); /* h.clock.author is still the old number */
     hand_expect(&h, MSG_SYNCED);
     assert_int_equal(h.verdict_count, 0);
-    h.clock.author = number;
+    h.clock.author = (uint32_t)number;
     hand_push_text(&h, 2, LEAD_FULL_NAME, "written after");
     hand_expect(&h, MSG_SYNCED);
     assert_int_equal(h.verdict_count, 0);
-    h.clock.author = number + 1;
+    h.clock.author = (uint32_t)number + 1;
     hand_push_text(&h, 3, LEAD_JOB_TITLE, "another's");
     hand_expect(&h, MSG_SYNCED);
     hand_expect_verdict(&h, 0, -1, VERDICT_REFUSED);
@@ -436,7 +436,7 @@ static void a_device_that_joined_after_the_backup_is_known_again_by_its_pass(voi
     memcpy(h.seed, new_seed, sizeof h.seed);
     memset(h.install, 0, sizeof h.install);
     h.install[0] = 7;
-    h.device = (uint32_t)h.answer.device;
+    h.device = h.answer.device;
     hand_greet(&h, 3);
     hand_push_text(&h, 4, LEAD_COMPANY, "written before the restore");
     hand_expect(&h, MSG_SYNCED);

@@ -132,7 +132,7 @@ static void what_awaits_review_is_erased_with_the_lead_it_follows(void **state) 
     h.record = gone;
     hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
     hand_expect(&h, MSG_SYNCED);
-    snprintf(number, sizeof number, "%u", h.device);
+    snprintf(number, sizeof number, "%u", h.clock.author);
     assert_true(world_operate(h.world, "revoke", "device", number));
     h.record = touch;
     push_touch(&h, 2);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "proto/err.h"
+#include "proto/ranges.h"
 #include "server/session_parts.h"
 #include "server/store/sqlite.h"
 #include "tests/sim/hand.h"
@@ -233,6 +234,50 @@ static void joined(bench *b) {
     let_it_be_done(b);
 }
 
+static void rejoin(bench *b) {
+    uint8_t key[CRYPTO_KEY_BYTES] = {2}, install[16] = {7}, signature[CRYPTO_SIGNATURE_BYTES];
+    buf to_sign = {0};
+    connect(b);
+    message m = {.number = MSG_REJOIN,
+                 .version = 1,
+                 .device = b->hand.device,
+                 .public_key = span_of(key, sizeof key),
+                 .install = span_of(install, sizeof install)};
+    message_rejoin_signed(&m, span_of(b->hand.binding, sizeof b->hand.binding), &to_sign);
+    assert_int_equal(crypto_sign(b->hand.seed, buf_span(&to_sign), signature, NULL), LP_OK);
+    m.signature = span_of(signature, sizeof signature);
+    ask(b, &m);
+    buf_fini(&to_sign);
+}
+
+/* As a device that differs asks for records. */
+static void compare_records(bench *b) {
+    buf ranges = {0}, one = {0};
+    cursor last;
+    connect(b);
+    hand_push_text(&b->hand, ++b->batch, LEAD_COMPANY, "Acme");
+    hand_expect(&b->hand, MSG_SYNCED);
+    wait_for_news(b);
+    wire_reader known = wire_open(buf_span(&b->hand.cursors));
+    for (uint32_t left = wire_array(&known); left; left--)
+        assert_true(cursor_take(&known, &last)); /* of scope pool */
+    wire_put_array(&one, 1);
+    cursor_put(&one, &last);
+    ranges_put(&ranges, &range_of_all, 1);
+    message m = {.number = MSG_DIGESTS, .cursors = buf_span(&one), .ranges = buf_span(&ranges), .records = true};
+    ask(b, &m);
+    buf_fini(&ranges);
+    buf_fini(&one);
+}
+
+/* The pool has more than one epoch by now. */
+static void hello_after_a_fork(bench *b) {
+    given_another_epoch(b);
+    session_actions actions = step(b);
+    end_actions(&actions);
+    hello(b);
+}
+
 static void challenge(bench *b) {
     message m = {.number = MSG_CHALLENGE};
     connect(b);
@@ -257,6 +302,9 @@ static const thing things[] = {
     {"parked for long enough", parked_for_long_enough, MSG_SYNCED},
     {"join", join, 0},
     {"joined", joined, MSG_REFUSED},
+    {"rejoin", rejoin, 0},
+    {"compare records", compare_records, MSG_DIGESTED},
+    {"hello after a fork", hello_after_a_fork, MSG_WELCOME},
 };
 
 /* ---- what came of it ---- */

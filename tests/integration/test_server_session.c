@@ -42,6 +42,10 @@ static void an_unknown_device_is_refused(void **state) {
     h.device = 0;
     hand_hello(&h, 0);
     hand_expect_refused(&h, LP_FORGOTTEN);
+    h.device =
+        (UINT64_C(1) << 32) + h.clock.author; /* no device has such a number, least of all the one it is cut to */
+    hand_hello(&h, 0);
+    hand_expect_refused(&h, LP_FORGOTTEN);
     hand_close(&h);
 }
 
@@ -87,10 +91,16 @@ static void a_version_nobody_speaks_is_refused(void **state) {
     h.version_min = PROTOCOL_VERSION + 1;
     hand_hello(&h, 0);
     hand_expect_refused(&h, LP_VERSION);
+    hand_join(&h);
+    hand_expect_refused(&h, LP_VERSION);
     h.version_min = PROTOCOL_VERSION;
     hand_hello(&h, 0);
     hand_expect(&h, MSG_WELCOME);
     assert_int_equal(h.answer.version, PROTOCOL_VERSION);
+    h.version = PROTOCOL_VERSION_MIN - 1;
+    h.version_min = 0;
+    hand_hello(&h, 0);
+    hand_expect_refused(&h, LP_VERSION);
     hand_close(&h);
 }
 
@@ -165,6 +175,21 @@ static void an_unknown_invitation_is_refused_and_guessing_ends(void **state) {
         hand_expect_refused(&h, LP_REFUSED);
     }
     hand_join(&h);
+    assert_false(hand_receive(&h));
+    hand_close(&h);
+}
+
+static void guessing_who_a_device_was_ends_too(void **state) {
+    static const uint8_t new_seed[CRYPTO_SEED_BYTES] = {3};
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_connect(&h);
+    for (int i = 0; i < 4; i++) {
+        hand_rejoin(&h, new_seed, (span){0}, true);
+        hand_expect_refused(&h, LP_REFUSED);
+    }
+    hand_rejoin(&h, new_seed, (span){0}, false);
     assert_false(hand_receive(&h));
     hand_close(&h);
 }
@@ -741,6 +766,7 @@ int main(void) {
         cmocka_unit_test(joining_again_with_the_same_key_gives_the_same_device),
         cmocka_unit_test(an_invitation_used_by_another_is_refused),
         cmocka_unit_test(an_unknown_invitation_is_refused_and_guessing_ends),
+        cmocka_unit_test(guessing_who_a_device_was_ends_too),
         cmocka_unit_test(an_invitation_expires_unless_it_was_used),
         cmocka_unit_test(a_batch_sent_twice_gets_the_remembered_verdicts),
         cmocka_unit_test(a_batch_number_with_other_content_is_a_clone),

@@ -13,7 +13,7 @@ typedef struct hand {
 
     /* Who it is: device 0 of the world, or a stranger with an invitation if the world has none. Change them to lie. */
     uint8_t seed[CRYPTO_SEED_BYTES], install[16], token[INVITE_TOKEN_BYTES], binding[32];
-    uint32_t device;
+    uint64_t device;
     uint64_t version, version_min;
     int64_t off_ms;       /**< how wrong the time in its hello is */
     uint64_t forge_batch; /**< not 0: put into the hello after signing */
@@ -34,7 +34,7 @@ typedef struct hand {
     uint32_t answer_id;
     message answer; /**< borrows `bytes` */
     buf bytes;
-    verdict verdicts[32];
+    verdict verdicts[32]; /**< the first of them */
     uint32_t verdict_count;
 
     /* What it has read. */
