@@ -141,7 +141,9 @@ lp_err erase_check_write(replica *r, uint32_t kind, const lp_id *id, const reg *
             err = erase_holds(r, &followed, &erased, error);
     }
     if (!err && erased)
-        err = err_set(error, LP_DENIED,
-                      "the person was erased from the pool, and nothing can be kept under this id any more");
+        err = err_set(
+            error, LP_DENIED,
+            "the person was erased from the pool, and nothing can be kept under this id any more; make a new lead if "
+            "there is a new reason to");
     return err;
 }

@@ -294,7 +294,7 @@ static void begin(loop *l, bool keep) {
 /* Refuses while the background thread runs; makes the session the first time. */
 static lp_err get_ready(loop *l, lp_error *error) {
     if (l->running)
-        return err_set(error, LP_EXISTS, "sync is already running in the background");
+        return err_set(error, LP_EXISTS, "sync is already running in the background; stop it first");
     if (l->session)
         return LP_OK;
     pthread_mutex_lock(l->mutex);
@@ -482,8 +482,7 @@ static lp_err take_joining(loop *l, int64_t until_ms, lp_error *error) {
 lp_err loop_join(loop *l, const char *host, uint16_t port, const uint8_t pin[32], const uint8_t token[16],
                  const char *label, int32_t timeout_ms, lp_error *error) {
     contact c = {.port = port};
-    if (l->running)
-        return err_set(error, LP_EXISTS, "sync is already running in the background");
+    assert(!l->running);
     if (strlen(host) >= sizeof c.host)
         return err_set(error, LP_INVALID, "the invitation's host name is too long");
     snprintf(c.host, sizeof c.host, "%s", host);

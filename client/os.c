@@ -242,8 +242,10 @@ static lp_err remove_beside(const char *path, const char *suffix, lp_error *erro
 lp_err os_wipe(const char *path, lp_error *error) {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", ".lock", ".reserve"};
     int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(error, LP_NOT_FOUND, "there is no file %s; check the path", path);
     if (fd < 0)
-        return err_set(error, errno == ENOENT ? LP_NOT_FOUND : LP_IO, "cannot open %s: %s", path, strerror(errno));
+        return err_set(error, LP_IO, "cannot open %s: %s; check its rights and the disk", path, strerror(errno));
     if (!is_replica(fd)) {
         close(fd);
         return err_set(error, LP_CORRUPT, "%s is not a leadpool replica; it was left alone", path);

@@ -156,7 +156,7 @@ lp_err txn_create(lp_txn *t, const char *kind, const lp_id *id, lp_id *id_out, l
     if (!info)
         return err_set(error, LP_INVALID, "there is no kind of record called %.40s; leads are \"lead\"", kind);
     if (info->scope == SCOPE_SETUP || info->number == KIND_CONFLICT)
-        return err_set(error, LP_INVALID, "records of kind %s are made by the server only", kind);
+        return err_set(error, LP_INVALID, "records of kind %s are made by the server only; ask the office", kind);
     lp_id made = id ? *id : id_new(t->replica->env, clock_now_ms(t->replica));
     uint32_t stored_kind = 0;
     lp_err err = load_kind(t->replica, &made, &stored_kind, error);
@@ -165,7 +165,7 @@ lp_err txn_create(lp_txn *t, const char *kind, const lp_id *id, lp_id *id_out, l
     touched *rec = find_record(t, &made);
     uint32_t present = rec ? rec->kind : err ? info->number : stored_kind;
     if (present != info->number)
-        return err_set(error, LP_INVALID, "the id is taken by a record of another kind");
+        return err_set(error, LP_INVALID, "the id is taken by a record of another kind; use another id");
     if (!rec && !add_record(t, &made, info->number))
         return err_plain(error, LP_NOMEM);
     if (id_out)
@@ -204,7 +204,7 @@ static lp_err add_item(lp_txn *t, touched *rec, const field_ref *ref, span value
 /* Scans too: a value of type LP_OTHER is bytes a program made up. */
 static lp_err check_value(const touched *rec, const field_ref *ref, span value, lp_error *error) {
     if (ref->info && (ref->info->flags & FIELD_SERVER))
-        return err_set(error, LP_INVALID, "%s is written by the server only", ref->info->name);
+        return err_set(error, LP_INVALID, "%s is written by the server only; ask the office", ref->info->name);
     if (wire_scan(value, error))
         return err_set(error, LP_INVALID,
                        "the value of %s is not UTF-8 text, or holds NUL or a number that is not finite",

@@ -38,8 +38,8 @@ lp_err lp_open(const char *path, lp_replica **replica_out, lp_error *error);
 /** Makes a new replica in `path` for the person and device that `invitation` ("leadpool://...") was issued for. Needs the network
  *  once. `label` is what others see as the device's name (NULL: the host's name). Safe to repeat: if the answer was lost, joining again
  *  with the same `path` and invitation finishes the same joining. Ownership: close it with lp_close.
- *  Errors: LP_INVALID invitation; LP_EXISTS a joined replica is in `path`; LP_REFUSED used, expired or unknown invitation; LP_OFFLINE;
- *  LP_UNTRUSTED; LP_PROTOCOL; LP_TIMEOUT after `timeout_ms`. */
+ *  Errors: LP_INVALID invitation; LP_EXISTS a joined replica is in `path`; LP_REFUSED used or unknown invitation; LP_EXPIRED; LP_OFFLINE;
+ *  LP_BUSY; LP_UNTRUSTED; LP_PROTOCOL; LP_TIMEOUT after `timeout_ms`. */
 lp_err lp_join(const char *path, const char *invitation, const char *label, int32_t timeout_ms,
                lp_replica **replica_out, lp_error *error);
 
@@ -78,7 +78,8 @@ lp_err lp_delete(lp_txn *txn, const lp_id *id, lp_error *error);
 lp_err lp_undelete(lp_txn *txn, const lp_id *id, lp_error *error);
 
 /** Stores the transaction durably, with its place in the outbox, and frees it in any case. LP_OK means saved.
- *  Errors: LP_FULL, LP_IO, LP_BUSY another process holds the replica, LP_TOO_LARGE a record above 512 KiB, LP_CORRUPT: nothing stored. */
+ *  Errors: LP_FULL, LP_IO, LP_BUSY another process holds the replica, LP_TOO_LARGE a record above 512 KiB, LP_DENIED of somebody erased,
+ *  LP_CORRUPT: nothing stored. */
 lp_err lp_commit(lp_txn *txn, lp_error *error);
 /** Forgets the transaction. NULL is harmless. */
 void lp_rollback(lp_txn *txn);
@@ -220,7 +221,8 @@ typedef struct lp_sync_result {
 } lp_sync_result;
 
 /** Syncs on the caller's thread until done or `timeout_ms` have passed (a phone's background slot); what was transferred by then stays.
- *  `result_out` (may be NULL) is filled in either case. Errors: LP_OFFLINE, LP_UNTRUSTED, LP_PROTOCOL, LP_REFUSED, LP_VERSION, LP_BUSY, LP_TIMEOUT. */
+ *  `result_out` (may be NULL) is filled in either case. Errors: LP_OFFLINE, LP_UNTRUSTED, LP_PROTOCOL, LP_REFUSED, LP_REVOKED, LP_VERSION,
+ *  LP_BUSY, LP_TIMEOUT; LP_CLOCK the two clocks do not come together; LP_EXISTS it is syncing in the background. */
 lp_err lp_sync(lp_replica *replica, int32_t timeout_ms, lp_sync_result *result_out, lp_error *error);
 
 /** Keeps in sync from now on, on a thread of the library's own: pushes what is written, by this process or another, pulls what moves, reconnects

@@ -1,6 +1,6 @@
-/* failing_disk.c - a SQLite VFS that is the default one but for xSync; see failing_disk.h.
+/* failing_disk.c - a SQLite VFS that is the default one but for xSync and xWrite; see failing_disk.h.
  *
- * Files keep the default VFS's own objects; only their method table is replaced by a copy with another xSync. */
+ * Files keep the default VFS's own objects; only their method table is replaced by a copy with others. */
 #include "tests/support/failing_disk.h"
 
 #include <assert.h>
@@ -10,6 +10,7 @@
 static sqlite3_vfs shim;
 static sqlite3_vfs *real;
 static int failures;
+static bool is_full;
 
 /* The default VFS has a few tables, for databases and for logs. */
 static struct table {
@@ -17,13 +18,20 @@ static struct table {
     sqlite3_io_methods copy;
 } tables[8];
 
+static const struct table *table_of(const sqlite3_file *file) {
+    return (const struct table *)((const char *)file->pMethods - offsetof(struct table, copy));
+}
+
 static int sync_or_fail(sqlite3_file *file, int flags) {
-    const struct table *t = (const struct table *)((const char *)file->pMethods - offsetof(struct table, copy));
     if (failures > 0) {
         failures--;
         return SQLITE_IOERR_FSYNC;
     }
-    return t->real->xSync(file, flags);
+    return table_of(file)->real->xSync(file, flags);
+}
+
+static int write_or_fail(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at) {
+    return is_full ? SQLITE_FULL : table_of(file)->real->xWrite(file, bytes, size, at);
 }
 
 static const sqlite3_io_methods *copy_of(const sqlite3_io_methods *methods) {
@@ -34,6 +42,7 @@ static const sqlite3_io_methods *copy_of(const sqlite3_io_methods *methods) {
     t->real = methods;
     t->copy = *methods;
     t->copy.xSync = sync_or_fail;
+    t->copy.xWrite = write_or_fail;
     return &t->copy;
 }
 
@@ -53,6 +62,7 @@ void failing_disk_install(void) {
     shim.xOpen = open_file;
     shim.pNext = NULL;
     failures = 0;
+    is_full = false;
     sqlite3_vfs_register(&shim, 1);
 }
 
@@ -63,4 +73,8 @@ void failing_disk_remove(void) {
 
 void failing_disk_fail_syncs(int count) {
     failures = count;
+}
+
+void failing_disk_fill(bool full) {
+    is_full = full;
 }
