@@ -223,6 +223,8 @@ static lp_err do_devices(pool *p, span arguments, buf *out, lp_error *error) {
     list l = {.pool = p};
     (void)arguments;
     lp_err err = auth_each_device(p, add_device, &l, error);
+    if (!err && l.elements.failed)
+        err = err_plain(error, LP_NOMEM);
     uint32_t shown = l.count < DEVICES_SHOWN_MAX ? l.count : DEVICES_SHOWN_MAX;
     wire_put_array(out, shown);
     for (uint32_t i = 0; !err && i < shown; i++) {
@@ -230,8 +232,6 @@ static lp_err do_devices(pool *p, span arguments, buf *out, lp_error *error) {
         memcpy(&d, l.elements.data + i * sizeof d, sizeof d);
         err = put_device(p, &d, out, error);
     }
-    if (!err && l.elements.failed)
-        err = err_plain(error, LP_NOMEM);
     buf_fini(&l.elements);
     return err;
 }

@@ -2,7 +2,7 @@
  * every k: whoever asked gets an answer, if only that the server is in trouble, or the end of the connection; and once all is well the same
  * request is answered as it should be.
  *
- * What the committer does then is for conformance_store, integration_commit_thread and sim_disk_faults. */
+ * What the committer does then is for integration_job_faults, conformance_store, integration_commit_thread and sim_disk_faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
