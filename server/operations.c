@@ -55,7 +55,6 @@ typedef struct list {
     pool *pool;
     buf elements;
     uint32_t count;
-    bool cut; /* there are more than an answer holds */
 } list;
 
 static lp_err put_list(list *l, buf *out, lp_error *error) {
@@ -129,8 +128,7 @@ static bool add_entry(void *ctx, const review_entry *e) {
     put_text(out, "record", id);
     put_fields(out, &e->set);
     if (out->size > LIST_BYTES_MAX) {
-        out->size = before;
-        l->cut = true;
+        out->size = before; /* the rest is listed once some of these are decided */
         return false;
     }
     l->count++;

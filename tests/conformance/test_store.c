@@ -169,9 +169,11 @@ static void assert_documents(fixture *f, store_space space, span prefix, uint32_
 static void every_slot_is_filled(void **state) {
     fixture *f = *state;
     assert_true(store_ops_complete(f->ops));
-    store_ops holed = *f->ops;
-    holed.verify = NULL;
-    assert_false(store_ops_complete(&holed));
+    for (size_t slot = 0; slot < sizeof *f->ops / sizeof(void *); slot++) {
+        store_ops holed = *f->ops;
+        memset((uint8_t *)&holed + slot * sizeof(void *), 0, sizeof(void *));
+        assert_false(store_ops_complete(&holed));
+    }
 }
 
 static void a_new_store_is_empty_and_sound(void **state) {

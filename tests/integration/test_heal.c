@@ -13,7 +13,7 @@
 #include "client/layers.h"
 #include "proto/change.h"
 #include "proto/wire.h"
-#include "tests/sim/world.h"
+#include "tests/sim/world_scopes.h"
 
 #define LEADS 3000
 
@@ -187,6 +187,32 @@ static void sync_both(world *w) {
     }
 }
 
+/* A rep's devices hold the rep's own leads: scope mine, whose members the server knows by a list. */
+static void a_reps_own_leads_are_healed_as_well(void **state) {
+    (void)state;
+    world_options options = {.engine = &store_memory_ops, .devices = 3, .reps = 3, .seed = 7, .name = "narrow_heal"};
+    world *w = world_new(&options);
+    uint32_t first = world_make_lead(w, 2, "Li Wei"), second = world_make_lead(w, 2, "Zhang Min");
+    uint32_t others = world_make_lead(w, 2, "not for device 1");
+    world_set(w, 2, first, "owner", "person 1");
+    world_set(w, 2, second, "owner", "person 1");
+    world_settle(w, false);
+    world_settle(w, false);
+    world_settle(w, false);
+    assert_true(world_damage(w, 1, DAMAGE_VALUE, &w->records[second].id));
+    assert_true(world_damage(w, 1, DAMAGE_ROW_GONE, &w->records[first].id));
+    world_settle(w, false);
+    lp_status status = {.healed = 0};
+    assert_int_equal(replica_status(w->devices[1].replica, &status, NULL), LP_OK);
+    assert_int_equal(status.healed, 2);
+    assert_false(result_of(w, 1).diverged);
+    expect_name(w, 1, &w->records[first].id, "Li Wei");
+    expect_name(w, 1, &w->records[second].id, "Zhang Min");
+    assert_false(world_holds(w, 1, others));
+    world_check(w);
+    world_free(w);
+}
+
 static void a_digest_that_the_server_keeps_wrong_costs_nobody_anything(void **state) {
     (void)state;
     world *w = make(300, &store_memory_ops);
@@ -222,6 +248,7 @@ int main(void) {
         cmocka_unit_test(when_most_is_damaged_the_scope_is_read_anew),
         cmocka_unit_test(unsent_changes_of_a_damaged_record_are_not_touched),
         cmocka_unit_test(a_replica_that_has_lost_all_but_one_row_is_filled_again),
+        cmocka_unit_test(a_reps_own_leads_are_healed_as_well),
         cmocka_unit_test(a_digest_that_the_server_keeps_wrong_costs_nobody_anything),
     };
     return cmocka_run_group_tests_name("integration_heal", tests, NULL, NULL);
