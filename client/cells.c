@@ -129,17 +129,20 @@ bool cells_each(disk_image *m, uint32_t page, bool (*each)(void *ctx, const cell
     if (!image_page(m, page, &bytes) ||
         (bytes.data[head] != LEAF_TABLE && bytes.data[head] != LEAF_INDEX && bytes.data[head] != INNER_INDEX))
         return true;
-    bool table = bytes.data[head] == LEAF_TABLE, go_on = true;
+    bool table = bytes.data[head] == LEAF_TABLE;
     size_t child = bytes.data[head] == INNER_INDEX ? 4 : 0; /* the number of a page, in the head and before each cell */
     buf copy = {0}, payload = {0};
     cell *row = malloc(sizeof *row);
     buf_append_span(&copy, bytes);
     span own = buf_span(&copy);
+    bool go_on = row && !copy.failed;
     size_t count = own.size ? (size_t)number(own.data + head + 3, 2) & 0xffff : 0;
-    for (size_t i = 0; row && go_on && i < count && head + child + 10 + 2 * i <= own.size; i++) {
+    for (size_t i = 0; go_on && i < count && head + child + 10 + 2 * i <= own.size; i++) {
         size_t at = ((size_t)number(own.data + head + child + 8 + 2 * i, 2) & 0xffff) + child;
         if (at < own.size && read_cell(m, table, own, at, &payload, row))
             go_on = each(ctx, row);
+        else if (payload.failed)
+            go_on = false;
         else if (skipped_out)
             ++*skipped_out;
     }

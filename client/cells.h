@@ -26,7 +26,8 @@ typedef struct cell {
     cell_value values[CELL_COLUMNS_MAX];
 } cell;
 
-/** Calls `each` for every row in a page; the row is valid during the call. Returns false if `each` did, which ends the walk.
+/** Calls `each` for every row in a page; the row is valid during the call. Returns false if `each` did, which ends the
+ *  walk, or if memory ran out.
  *  `skipped_out` (may be NULL) counts up for cells that could not be read. */
 bool cells_each(disk_image *m, uint32_t page, bool (*each)(void *ctx, const cell *row), void *ctx,
                 uint32_t *skipped_out);

@@ -48,14 +48,15 @@ static lp_err prepare_columns(walk *w, lp_error *error) {
     return err;
 }
 
-static lp_err mark(walk *w, int64_t rid, bool visible) {
+static lp_err mark(walk *w, int64_t rid, bool visible, lp_error *error) {
     sqlite3_bind_int64(w->mark, 1, rid);
     sqlite3_bind_int(w->mark, 2, visible);
-    sqlite3_step(w->mark);
+    int step = sqlite3_step(w->mark);
+    lp_err err = step == SQLITE_DONE ? LP_OK : replica_sql_error(w->d->r, "check the records", error);
     sqlite3_reset(w->mark);
     w->d->visible |= visible;
     w->d->columns |= !visible;
-    return LP_OK;
+    return err;
 }
 
 static void tell(walk *w, const lp_id *id, bool repairable, const char *what) {
@@ -69,14 +70,17 @@ static void tell(walk *w, const lp_id *id, bool repairable, const char *what) {
 
 /* ---- one record ---- */
 
-static bool columns_agree(walk *w, int64_t rid, bool deleted) {
+static lp_err columns_agree(walk *w, int64_t rid, bool deleted, bool *agree_out, lp_error *error) {
     const field_layout *layout = w->d->r->layout;
     sqlite3_reset(w->columns);
     sqlite3_bind_int64(w->columns, 1, rid);
-    bool ok = fields_bind_layout(w->columns, 2, layout, &w->visible) == SQLITE_OK &&
-              sqlite3_step(w->columns) == SQLITE_ROW && sqlite3_column_int64(w->columns, 0) == (int64_t)layout->count;
+    bool known =
+        fields_bind_layout(w->columns, 2, layout, &w->visible) == SQLITE_OK && sqlite3_step(w->columns) == SQLITE_ROW;
+    lp_err err = known ? LP_OK : replica_sql_error(w->d->r, "check the records", error);
+    *agree_out = known && sqlite3_column_int64(w->columns, 0) == (int64_t)layout->count &&
+                 deleted == record_deleted(&w->visible);
     sqlite3_reset(w->columns);
-    return ok && deleted == record_deleted(&w->visible);
+    return err;
 }
 
 static lp_err merge_unacked(void *ctx, const reg *change, lp_error *error) {
@@ -128,13 +132,16 @@ static lp_err check_row(walk *w, lp_error *error) {
     w->visible.kind = w->server.kind = (uint32_t)sqlite3_column_int64(s, 2);
     w->visible.id = w->server.id = w->rebuilt.id = id;
     w->d->checkup->records++;
-    bool reads = named && check_record(&w->visible, column_span(s, 5), column_span(s, 6));
-    bool server_reads = !layered || check_record(&w->server, column_span(s, 7), column_span(s, 8));
+    lp_err visible = check_record(&w->visible, column_span(s, 5), column_span(s, 6));
+    lp_err server = layered ? check_record(&w->server, column_span(s, 7), column_span(s, 8)) : LP_OK;
+    if (visible == LP_NOMEM || server == LP_NOMEM)
+        return err_plain(error, LP_NOMEM);
+    bool reads = named && !visible, server_reads = !server;
     w->whole &= server_reads && (layered || reads);
     if (!reads || !server_reads) {
         /* What is visible can be made anew from the server's layer, but not the other way round. */
         tell(w, &id, named && layered && server_reads, "cannot be read");
-        return named && layered && server_reads ? mark(w, rid, true) : LP_OK;
+        return named && layered && server_reads ? mark(w, rid, true, error) : LP_OK;
     }
     sum_up(w, layered ? &w->server : &w->visible, &id, (uint64_t)sqlite3_column_int64(s, 10));
     if (queued != layered) {
@@ -148,13 +155,13 @@ static lp_err check_row(walk *w, lp_error *error) {
         return err;
     if (!agree) {
         tell(w, &id, true, "shows something else than the server's values and the unsent changes");
-        return mark(w, rid, true);
+        return mark(w, rid, true, error);
     }
-    if (queued != (sqlite3_column_int(s, 4) != 0) || !columns_agree(w, rid, sqlite3_column_int(s, 3) != 0)) {
-        tell(w, &id, true, "is listed under other values than it has");
-        return mark(w, rid, false);
-    }
-    return LP_OK;
+    err = columns_agree(w, rid, sqlite3_column_int(s, 3) != 0, &agree, error);
+    if (err || (agree && queued == (sqlite3_column_int(s, 4) != 0)))
+        return err;
+    tell(w, &id, true, "is listed under other values than it has");
+    return mark(w, rid, false, error);
 }
 
 /* ---- all of them ---- */

@@ -175,8 +175,11 @@ static lp_err open_both(disk_image *m, const char *path, lp_error *error) {
     m->file = open_file(m->name, SQLITE_OPEN_MAIN_DB);
     if (!m->file)
         return err_set(error, LP_IO, "cannot open %s; check its rights and the disk", path);
-    if (exists(sqlite3_filename_wal(m->name), SQLITE_OPEN_WAL))
+    bool logged = exists(sqlite3_filename_wal(m->name), SQLITE_OPEN_WAL);
+    if (logged)
         m->log = open_file(sqlite3_filename_wal(m->name), SQLITE_OPEN_WAL);
+    if (logged && !m->log) /* the newest is in it */
+        return err_set(error, LP_IO, "cannot open the log of %s; check its rights and the disk", path);
     read_header(m);
     int64_t pages = size_of(m->file) / m->page_bytes;
     m->pages = pages < PAGES_MAX ? (uint32_t)pages : PAGES_MAX;

@@ -178,9 +178,9 @@ static bool is_id(const cell_value *v) {
     return v->type == CELL_BLOB && v->bytes.size == sizeof(lp_id);
 }
 
-static bool holds_changes(const shape *s, size_t table, const cell *row) {
+static lp_err check_changes(const shape *s, size_t table, const cell *row) {
     if (table != OUTBOX && table != PAST)
-        return true;
+        return LP_OK;
     int64_t count = table == OUTBOX ? row->values[s->at_count].integer : 1;
     return check_entry(row->values[s->at_body].bytes, count);
 }
@@ -190,7 +190,10 @@ static bool take_table_row(rescuer *x, const cell *row) {
         const shape *s = &x->shapes[t];
         if (!has_shape(s, row))
             continue;
-        if (!holds_changes(s, t, row)) {
+        lp_err err = check_changes(s, t, row);
+        if (err == LP_NOMEM)
+            return false;
+        if (err) {
             x->damaged++;
             return true;
         }
@@ -295,11 +298,14 @@ static lp_err make_records(rescuer *x, lp_rescued *rescued) {
         err = prepare(x, "INSERT INTO temp.place VALUES(?1, ?2)", &place);
     if (!err)
         sqlite3_bind_int64(found, 1, KIND_LEAD);
-    while (!err && sqlite3_step(found) == SQLITE_ROW) {
+    int step = SQLITE_DONE;
+    while (!err && (step = sqlite3_step(found)) == SQLITE_ROW) {
         err = make_record(x, found, place, &orphan);
         rescued->records++;
         rescued->orphans += orphan;
     }
+    if (!err && step != SQLITE_DONE)
+        err = failed(x);
     sqlite3_finalize(found);
     sqlite3_finalize(place);
     return err ? err
@@ -314,11 +320,11 @@ static lp_err rebuild(replica *r, lp_error *error) {
     lp_err err = LP_OK;
     if (sqlite3_prepare_v2(r->db, "SELECT rid FROM record WHERE unsent", -1, &s, NULL) != SQLITE_OK)
         err = replica_sql_error(r, "rescue the outbox", error);
-    int64_t last = 0;
-    while (!err && sqlite3_step(s) == SQLITE_ROW) {
-        last = sqlite3_column_int64(s, 0);
-        err = layers_rebuild(r, last, error);
-    }
+    int step = SQLITE_DONE;
+    while (!err && (step = sqlite3_step(s)) == SQLITE_ROW)
+        err = layers_rebuild(r, sqlite3_column_int64(s, 0), error);
+    if (!err && step != SQLITE_DONE)
+        err = replica_sql_error(r, "rescue the outbox", error);
     sqlite3_finalize(s);
     return err;
 }
@@ -424,7 +430,9 @@ static lp_err count_rescued(rescuer *x, disk_image *from, lp_rescued *rescued) {
                 "SELECT (SELECT coalesce(sum(count), 0) FROM main.outbox), (SELECT count(*) FROM main.refused),"
                 " (SELECT count(*) FROM main.past), (SELECT count(*) FROM main.recovered)",
                 &s);
-    if (!err && sqlite3_step(s) == SQLITE_ROW) {
+    if (!err && sqlite3_step(s) != SQLITE_ROW)
+        err = failed(x);
+    if (!err) {
         rescued->changes = (uint64_t)sqlite3_column_int64(s, 0);
         rescued->refused = (uint64_t)sqlite3_column_int64(s, 1);
         rescued->past = (uint64_t)sqlite3_column_int64(s, 2);
@@ -441,7 +449,7 @@ static lp_err take_over(rescuer *x, disk_image *from, lp_rescued *rescued) {
     lp_err err = open_rescuer(x);
     for (uint32_t page = 1; !err && page <= image_pages(from); page++)
         if (!cells_each(from, page, take, x, &skipped))
-            err = x->err;
+            err = x->err ? x->err : err_plain(x->error, LP_NOMEM);
     x->damaged += skipped;
     if (!err)
         err = make_records(x, rescued);

@@ -128,11 +128,15 @@ lp_err tokenizer_register(sqlite3 *db, lp_error *error) {
     fts5_tokenizer methods = {create, delete, tokenize};
     fts5_api *api = NULL;
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, NULL) == SQLITE_OK) {
+    int rc = sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, NULL);
+    if (rc == SQLITE_OK) {
         sqlite3_bind_pointer(statement, 1, (void *)&api, "fts5_api_ptr", NULL);
-        sqlite3_step(statement);
+        rc = sqlite3_step(statement);
     }
     sqlite3_finalize(statement);
+    if (!api && rc != SQLITE_ROW && rc != SQLITE_ERROR) /* SQLITE_ERROR: there is no such function */
+        return err_set(error, LP_IO, "cannot prepare the search: %s; check the disk and its free space",
+                       sqlite3_errstr(rc));
     if (!api || api->iVersion < 2)
         return err_set(error, LP_UNSUPPORTED, "this SQLite is built without FTS5; use one with it");
     if (api->xCreateTokenizer(api, "leadpool", api, &methods, NULL) != SQLITE_OK)

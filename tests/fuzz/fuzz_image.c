@@ -44,9 +44,9 @@ static bool look(void *ctx, const cell *row) {
         for (size_t k = 0; k < bytes.size; k++)
             *sum += bytes.data[k];
         for (int64_t count = 1; count <= 3; count++)
-            if (check_entry(bytes, count))
+            if (check_entry(bytes, count) == LP_OK)
                 walk_entry(bytes);
-        if (i + 1 < row->count && check_record(&rec, bytes, row->values[i + 1].bytes))
+        if (i + 1 < row->count && check_record(&rec, bytes, row->values[i + 1].bytes) == LP_OK)
             must(record_bytes(&rec) == bytes.size);
     }
     record_fini(&rec);

@@ -22,6 +22,7 @@ void failing_sql_fail(uint64_t at, uint64_t count) {
 
 uint64_t failing_sql_end(void) {
     counting = false;
+    broken = NULL; /* another connection may come to lie there */
     return made;
 }
 
