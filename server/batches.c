@@ -34,7 +34,7 @@ lp_err batches_find(pool *p, uint32_t device, uint64_t number, uint64_t high, co
     wire_array(&r);
     span kept = wire_bytes(&r);
     span verdicts = wire_raw(&r);
-    if (r.failed)
+    if (r.failed || kept.size != CRYPTO_HASH_BYTES)
         return err_set(error, LP_CORRUPT, "the memory of a batch is damaged; run leadpoold verify");
     if (!span_equal(kept, span_of(hash, CRYPTO_HASH_BYTES)) && !BUG(BATCH_HASH_NOT_COMPARED))
         return LP_OK;

@@ -1,6 +1,7 @@
 /* test_job_faults.c - every kind of job the committer takes, from devices and from the office, when the k-th call of the database or the k-th
  * allocation fails, for every k: either the job is done in full, or it says that it is not and nothing of it is there; and the same job
- * once more, with all well again, is done. Afterwards the pool is what it says it is (verify.h).
+ * once more, with all well again, is done. Afterwards the pool is what it says it is (verify.h). The same when documents that
+ * it needs are damaged.
  *
  * What a session makes of that is for integration_server_faults. */
 #include <setjmp.h>
@@ -578,11 +579,76 @@ static void a_job_is_done_in_full_or_not_at_all_whatever_allocation_fails(void *
     sweep(&memory, &store_memory_ops);
 }
 
+/* ---- damage ---- */
+
+#define SPACES STORE_GRANT
+
+typedef struct keys {
+    uint8_t list[64][80];
+    size_t sizes[64];
+    uint32_t count;
+} keys;
+
+static bool note_key(void *ctx, span key, span value) {
+    keys *k = ctx;
+    (void)value;
+    assert_true(k->count < 64 && key.size <= sizeof k->list[0]);
+    memcpy(k->list[k->count], key.data, key.size);
+    k->sizes[k->count++] = key.size;
+    return true;
+}
+
+/* Every document of a space becomes `value`; false if there is none. */
+static bool damage(bench *b, store_space space, span value) {
+    store *s = b->hand.world->store;
+    keys k = {.count = 0};
+    assert_int_equal(s->ops->begin(s, NULL), LP_OK);
+    assert_int_equal(s->ops->each(s, space, (span){0}, note_key, &k, NULL), LP_OK);
+    for (uint32_t i = 0; i < k.count; i++)
+        assert_int_equal(s->ops->put(s, space, span_of(k.list[i], k.sizes[i]), value, NULL), LP_OK);
+    assert_int_equal(s->ops->commit(s, NULL), LP_OK);
+    return k.count > 0;
+}
+
+/* What is read once, when the pool is opened, was read before. */
+static void a_job_that_meets_a_damaged_document_says_so_or_does_without_it(void **state) {
+    static const span values[] = {SPAN_LITERAL("\xc1"), SPAN_LITERAL("\x90"), SPAN_LITERAL("\x93\xa1"),
+                                  SPAN_LITERAL("\x92\xc4\x02xx\x90")};
+    uint32_t met = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++)
+        for (int space = STORE_META; space <= SPACES; space++)
+            for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+                bench b;
+                open(&b, &deeds[i], &store_memory_ops);
+                job *j = deeds[i].make(&b);
+                if (damage(&b, (store_space)space, values[v])) {
+                    store_counts before = counted(&b), after;
+                    run(&b, j);
+                    after = counted(&b);
+                    met += j->result == LP_CORRUPT;
+                    bool told = j->result == LP_CORRUPT && (strstr(j->error.message, "run leadpoold verify") ||
+                                                            strstr(j->error.message, "restore a backup"));
+                    if (j->result && !told)
+                        fail_msg("%s, space %d, value %zu: told as %s: %s", deeds[i].name, space, v,
+                                 lp_err_name(j->result), j->error.message);
+                    if (j->result && (after.last_seq != before.last_seq || after.history != before.history))
+                        fail_msg("%s, space %d, value %zu: something of it is there", deeds[i].name, space, v);
+                }
+                job_free(j);
+                changes_fini(&b.writer);
+                hand_close(&b.hand);
+            }
+    fprintf(stderr, "[     INFO ] damage was met %u times\n", met);
+    assert_true(met > 0);
+}
+
 int main(void) {
     short_memory_spare_libraries();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_done_in_full_or_not_at_all_whatever_call_of_the_database_fails),
         cmocka_unit_test(a_job_is_done_in_full_or_not_at_all_whatever_allocation_fails),
+        cmocka_unit_test(a_job_that_meets_a_damaged_document_says_so_or_does_without_it),
     };
     return cmocka_run_group_tests_name("integration_job_faults", tests, NULL, NULL);
 }
