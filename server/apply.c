@@ -147,9 +147,11 @@ static lp_err read_set(change_set *set, uint32_t index, const record *rec, plan 
     return LP_OK;
 }
 
-/* Merges what wins into the record, and the digest with it. */
+/* Merges what wins into the record, and the digest with it. *stands_out: some of it stands now; of two copies' changes under one stamp the
+ * lesser does not, and then there is no row to save: its number would be no register's. */
 static lp_err merge(pool *p, plan *pl, record *rec, rows_kept *kept, scope_class scope, uint64_t seq,
-                    apply_verdicts *verdicts, lp_error *error) {
+                    apply_verdicts *verdicts, bool *stands_out, lp_error *error) {
+    *stands_out = false;
     for (uint32_t i = 0; i < pl->count; i++) {
         if (pl->order[i] < 0)
             continue;
@@ -163,6 +165,7 @@ static lp_err merge(pool *p, plan *pl, record *rec, rows_kept *kept, scope_class
         /* What was applied is what stands now; looking for it would cost as much as the merge did. */
         const reg *now =
             outcome == MERGE_APPLIED ? &pl->fresh[i] : record_find(rec, pl->fresh[i].field, pl->fresh[i].key);
+        *stands_out |= now->seq == seq;
         rows_count(p, rec, kept, scope, &before, now);
     }
     return LP_OK;
@@ -219,7 +222,7 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     buf body = {0};
     uint8_t base[STAMP_BYTES];
     uint64_t seq;
-    bool added;
+    bool added, stands = false;
     stamp_pack(set->base, base);
     for (uint32_t i = 0; i < pl->count; i++)
         change_pack(&body, pl->fresh[i].field, pl->fresh[i].key, pl->fresh[i].value);
@@ -235,8 +238,8 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
     if (!err && pl->maybe_conflict && rec->kind != KIND_CONFLICT)
         err = conflicts_note(p, rec, pl->fresh, pl->count, &author->person, &verdicts->work, error);
     if (!err)
-        err = merge(p, pl, rec, kept, scope, seq, verdicts, error);
-    if (!err && pl->newer_count)
+        err = merge(p, pl, rec, kept, scope, seq, verdicts, &stands, error);
+    if (!err && stands)
         err = rows_save(p, rec, kept, scope, &author->person, seq, error);
     if (!err) {
         entry.seq = seq;

@@ -136,12 +136,13 @@ lp_id conflicts_id(const pool *p, const lp_id *record_id, const reg *lost) {
     return id;
 }
 
-/* A later conflict of the same loser may stand already: then there is nothing to write, and nothing to number. */
+/* A later conflict of the same loser may stand already, or one with a copy's change of the same stamp: then there is nothing to write, and nothing
+ * to number. */
 static bool brings_news(const record *rec, const draft *d) {
     for (uint32_t i = 0; i < d->count; i++) {
         const reg *stored = record_find(rec, d->regs[i].field, (span){0});
         int order = stored ? stamp_compare(d->regs[i].stamp, stored->stamp) : 1;
-        if (order > 0 || (order == 0 && !span_equal(d->regs[i].value, stored->value)))
+        if (order > 0 || (order == 0 && span_compare(d->regs[i].value, stored->value) > 0))
             return true;
     }
     return false;

@@ -110,13 +110,13 @@ static bool conflicting(const told *a, const told *b) {
            !span_equal(a->change.value, b->change.value) && stamp_compare(w->change.base, l->change.stamp) < 0;
 }
 
-/* The greatest change that overwrote `t` unseen; NULL: none did. */
+/* The greatest change that overwrote `t` unseen; NULL: none did. Of two copies' changes under one stamp the greater bytes are. */
 static const told *winner_over(const telling *all, const told *t) {
     const told *winner = NULL;
     for (uint32_t i = 0; i < all->count; i++) {
         const told *o = &all->list[i];
         if (stamp_compare(o->change.stamp, t->change.stamp) > 0 && conflicting(o, t) &&
-            (!winner || stamp_compare(o->change.stamp, winner->change.stamp) > 0))
+            (!winner || compare(o, winner) > 0))
             winner = o;
     }
     return winner;

@@ -269,6 +269,23 @@ static void a_lesser_winner_that_comes_late_changes_nothing(void **state) {
     assert_string_equal(found.won, "c");
 }
 
+/* Two copies of a device have given one stamp to two values: the greater bytes stand, and have won, whichever came first. */
+static void of_two_copies_winners_under_one_stamp_the_greater_bytes_are_named(void **state) {
+    deed list[] = {{.at = 3, .field = LEAD_COMPANY, .key = "", .text = "a"},
+                   {.at = 5, .field = LEAD_COMPANY, .key = "", .text = "b"},
+                   {.at = 5, .field = LEAD_COMPANY, .key = "", .text = "c"}};
+    (void)state;
+    walk one = conflicts_of(list, 3);
+    assert_int_equal(one.conflicts, 1);
+    assert_string_equal(one.lost, "a");
+    assert_string_equal(one.won, "c");
+    list[1].text = "c";
+    list[2].text = "b";
+    walk two = conflicts_of(list, 3);
+    assert_string_equal(two.won, "c");
+    assert_true(digest_equal(one.sum, two.sum));
+}
+
 /* ---- any order ---- */
 
 static void draw(prop *p, deed list[CHANGES]) {
@@ -329,6 +346,7 @@ int main(void) {
         cmocka_unit_test(every_overwritten_value_has_one_record_that_names_the_greatest_winner),
         cmocka_unit_test(a_change_that_comes_again_brings_nothing),
         cmocka_unit_test(a_lesser_winner_that_comes_late_changes_nothing),
+        cmocka_unit_test(of_two_copies_winners_under_one_stamp_the_greater_bytes_are_named),
         cmocka_unit_test(any_order_of_arrival_gives_the_same_conflicts),
     };
     return cmocka_run_group_tests_name("unit_conflicts", tests, NULL, NULL);
