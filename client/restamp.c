@@ -270,10 +270,10 @@ static stamp new_stamp(restamp *by, const target *t, uint64_t seen) {
     bool stays = t->ms == stamp_ms(t->at);
     uint64_t time = stays ? t->at.time : (uint64_t)t->ms << 16;
     if (time <= by->floor && !BUG(RESTAMP_OUT_OF_ORDER))
-        time = by->floor + 1;
+        time = hlc_after(by->floor);
     bool leads = time <= seen;
     if (leads)
-        time = seen + (seen < UINT64_MAX);
+        time = hlc_after(seen);
     if (!leads || seen < by->ahead)
         by->floor = time;
     return (stamp){time, t->at.author};

@@ -39,14 +39,19 @@ void hlc_observe(hlc *clock, stamp seen) {
         clock->last = seen.time;
 }
 
+/* The carry of an overflowing count goes into the ms by itself: they are one number. At the very end it stands still: a stamp seen from a
+ * broken or hostile peer must not make the clock wrap and go back to 1970. */
+uint64_t hlc_after(uint64_t time) {
+    uint64_t odd = time | STAMP_MOVED;
+    return odd < UINT64_MAX ? odd + 1 : UINT64_MAX;
+}
+
 stamp hlc_next(hlc *clock, int64_t now_ms) {
     uint64_t ms = now_ms < 0 ? 0 : now_ms > STAMP_MS_MAX ? (uint64_t)STAMP_MS_MAX : (uint64_t)now_ms;
     uint64_t now = ms << 16;
-    /* last + 1 carries an overflowing count into the ms by itself: they are one number. At the very end it stands still:
-     * a stamp seen from a broken or hostile peer must not make the clock wrap and go back to 1970. */
-    clock->last = now > clock->last          ? now
-                  : BUG(STAMP_GIVEN_TWICE)   ? clock->last
-                  : clock->last < UINT64_MAX ? clock->last + 1
-                                             : UINT64_MAX;
+    if (now > clock->last)
+        clock->last = now;
+    else if (!BUG(STAMP_GIVEN_TWICE))
+        clock->last = hlc_after(clock->last);
     return (stamp){clock->last, clock->author};
 }

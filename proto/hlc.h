@@ -8,7 +8,8 @@
  *   (1) hlc_next never returns the same stamp twice and never goes back, whatever the clock does; only at the last stamp
  *       of all (year 10889, or one seen from a liar) does it stand still rather than wrap.
  *   (2) An overflowing count carries into the ms.
- *   (3) The all-zero stamp means "no stamp" and is less than every real one. */
+ *   (3) The all-zero stamp means "no stamp" and is less than every real one.
+ *   (4) A clock gives even times only. The odd ones are for a pool that gives another stamp to what it was sent (STAMP_MOVED). */
 #ifndef PROTO_HLC_H
 #define PROTO_HLC_H
 
@@ -26,6 +27,9 @@ typedef struct stamp {
 #define STAMP_BYTES 12 /**< packed: 6 ms, 2 count, 4 author, big-endian, so bytes order as stamps do */
 #define STAMP_MS_MAX ((INT64_C(1) << 48) - 1) /**< year 10889 */
 #define STAMP_NONE ((stamp){0, 0})
+/** The bit in the time of a stamp that its author has not given. A pool whose clock was ahead moves stamps back, and they keep their authors: without
+ *  this bit an author who knows nothing of it could give one of them to something else. */
+#define STAMP_MOVED UINT64_C(1)
 
 int stamp_compare(stamp a, stamp b); /**< <0, 0, >0 */
 bool stamp_is_none(stamp s);
@@ -42,7 +46,10 @@ typedef struct hlc {
 /** Takes note of a stamp seen from elsewhere. */
 void hlc_observe(hlc *clock, stamp seen);
 
-/** The next stamp: max(now_ms, last + 1). `now_ms` outside 0..STAMP_MS_MAX is clamped. */
+/** The least hybrid time above `time` that a clock may give; the last of all, if there is none. */
+uint64_t hlc_after(uint64_t time);
+
+/** The next stamp: max(now_ms, hlc_after(last)). `now_ms` outside 0..STAMP_MS_MAX is clamped. */
 stamp hlc_next(hlc *clock, int64_t now_ms);
 
 #endif

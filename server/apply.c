@@ -281,7 +281,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
     /* Accepted once, when this server's clock was ahead: it is from now at the latest. */
     if (future)
-        set->stamp.time = hlc_next(&p->clock, pool_now_ms(p)).time;
+        set->stamp.time = hlc_next(&p->clock, pool_now_ms(p)).time | STAMP_MOVED;
     size_t mark = verdicts->list.size;
     uint32_t count = verdicts->count;
     lp_err err = read_set(set, index, rec, pl, verdicts, error);

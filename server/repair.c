@@ -119,6 +119,11 @@ static lp_err find_times(repair *r, lp_error *error) {
 
 /* ---- the second ---- */
 
+/* Hybrid times that no clock gives, nor has given (hlc.h, invariant 4). */
+static uint64_t moved_to(const repair *r, size_t index) {
+    return (r->first + 2 * index) | STAMP_MOVED;
+}
+
 static stamp repaired(const repair *r, stamp at) {
     size_t low = 0, high = r->count;
     if (at.time <= r->limit)
@@ -130,7 +135,7 @@ static stamp repaired(const repair *r, stamp at) {
         else
             high = middle;
     }
-    return (stamp){r->first + low, at.author};
+    return (stamp){moved_to(r, low), at.author};
 }
 
 /* A field of a conflict whose value is a stamp. */
@@ -313,8 +318,8 @@ lp_err repair_clock(pool *p, repair_report *report_out, lp_error *error) {
     if (!err && ahead)
         err = epochs_redraw(p, UINT64_MAX, 0, error);
     if (!err) {
-        if (p->clock.last > r.limit)
-            p->clock.last = r.first + r.count;
+        if (ahead)
+            p->clock.last = moved_to(&r, r.count);
         p->trusting = true;
         *report_out = (repair_report){r.count, r.id_count};
     }

@@ -7,8 +7,9 @@
  *
  * Invariants:
  *   (1) The order of any two stamps stays.
- *   (2) Nothing is later than now afterwards, give or take a moment for each 65,536 stamps.
- *   (3) Conflicts are a function of history, as before (conflicts.h).
+ *   (2) Nothing is later than now afterwards, give or take a moment for each 32,768 stamps.
+ *   (3) No stamp becomes one that its author gives, or has given, to something else: whether it knows of the repair or not (STAMP_MOVED).
+ *   (4) Conflicts are a function of history, as before (conflicts.h).
  * Thread: the committer's, in a transaction. */
 #ifndef SERVER_REPAIR_H
 #define SERVER_REPAIR_H

@@ -152,6 +152,11 @@ static void what_cannot_be_read_or_is_anothers_is_passed_over(void **state) {
     hand_close(&h);
 }
 
+static bool is_moved(void *ctx, const store_history *entry) {
+    *(bool *)ctx = entry->stamp.time & STAMP_MOVED;
+    return true;
+}
+
 static void a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered_again(void **state) {
     hand h;
     buf entries = {0};
@@ -169,6 +174,11 @@ static void a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered
     hand_reoffer(&h, buf_span(&entries), (span){0});
     hand_expect(&h, MSG_REOFFERED);
     assert_true(hand_pool_has(&h, LEAD_COMPANY));
+    bool moved = false; /* to a stamp that its author gives to nothing */
+    assert_int_equal(h.world->reader->ops->snapshot(h.world->reader, NULL), LP_OK);
+    assert_int_equal(h.world->reader->ops->read_history(h.world->reader, &h.record, is_moved, &moved, NULL), LP_OK);
+    h.world->reader->ops->snapshot_end(h.world->reader);
+    assert_true(moved);
     h.clock.last = 0;
     h.world->now_ms += 1000;
     hand_push_text(&h, 2, LEAD_COMPANY, "today");

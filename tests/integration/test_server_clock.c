@@ -171,6 +171,65 @@ static void a_pool_written_in_2036_waits_for_somebody_and_is_repaired(void **sta
     }
 }
 
+/* The stamps of what is in the history of the hand's record, and whether two changes have one. */
+typedef struct stamp_walk {
+    stamp list[16];
+    uint32_t count;
+    bool twice;
+} stamp_walk;
+
+static bool note_stamp(void *ctx, const store_history *entry) {
+    stamp_walk *walk = ctx;
+    for (uint32_t i = 0; i < walk->count; i++)
+        walk->twice |= stamp_compare(walk->list[i], entry->stamp) == 0;
+    assert_true(walk->count < 16);
+    walk->list[walk->count++] = entry->stamp;
+    return true;
+}
+
+static stamp_walk read_stamps(hand *h) {
+    world *w = h->world;
+    stamp_walk walk = {.count = 0};
+    assert_int_equal(w->reader->ops->snapshot(w->reader, NULL), LP_OK);
+    assert_int_equal(w->reader->ops->read_history(w->reader, &h->record, note_stamp, &walk, NULL), LP_OK);
+    w->reader->ops->snapshot_end(w->reader);
+    return walk;
+}
+
+/* Pushes three changes at the very hybrid time `at_ms`, as a device does that knows nothing of the stamps the pool has given. */
+static void push_at(hand *h, int64_t at_ms, uint64_t batch) {
+    h->clock.last = 0;
+    h->base = STAMP_NONE;
+    h->clock_ms = at_ms - h->world->now_ms;
+    for (uint64_t i = 0; i < 3; i++) {
+        hand_push_text(h, batch + i, LEAD_COMPANY, i == 0 ? "zero" : i == 1 ? "one" : "two");
+        hand_expect(h, MSG_SYNCED);
+    }
+    h->clock_ms = 0;
+}
+
+/* Repaired stamps keep their authors, who go on giving stamps for the same moment: before they hear of the repair, or because their clock says so. */
+static void what_is_repaired_has_no_stamp_that_its_author_gives_to_something_else(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    hand_push_text(&h, 1, LEAD_COMPANY, "before");
+    hand_expect(&h, MSG_SYNCED);
+    live_in_2036(&h);
+    assert_int_equal(repair(&h), 2);
+    stamp_walk walk = read_stamps(&h);
+    int64_t repaired_ms = stamp_ms(walk.list[walk.count - 1]);
+    hand_connect(&h);
+    hand_hello(&h, 4);
+    hand_expect(&h, MSG_WELCOME);
+    push_at(&h, repaired_ms, 5);
+    walk = read_stamps(&h);
+    assert_int_equal(walk.count, 6);
+    assert_false(walk.twice);
+    hand_close(&h);
+}
+
 static void a_step_may_be_declared_right(void **state) {
     hand h;
     (void)state;
@@ -224,6 +283,7 @@ int main(void) {
         cmocka_unit_test(a_clock_that_is_set_while_the_server_runs_puts_pushes_off_and_poisons_nothing),
         cmocka_unit_test(nobody_joins_while_the_time_is_in_doubt),
         cmocka_unit_test(a_pool_written_in_2036_waits_for_somebody_and_is_repaired),
+        cmocka_unit_test(what_is_repaired_has_no_stamp_that_its_author_gives_to_something_else),
         cmocka_unit_test(a_step_may_be_declared_right),
         cmocka_unit_test(an_older_connection_writes_nothing_after_a_hello_on_another),
     };
