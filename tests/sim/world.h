@@ -341,6 +341,8 @@ void world_check_purged(world *w);
 void world_count_reviews(world *w);
 /** A change that somebody typed awaits the office's decision. */
 bool world_in_review(world *w, const world_typed *t);
+/** What the device wrote that nobody takes does: the lead was outside its scopes, and that comes first. */
+bool world_poison_in_review(world *w, uint32_t who);
 
 /* ---- devices (world_device.c) ---- */
 

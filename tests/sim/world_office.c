@@ -118,14 +118,15 @@ void world_check_purged(world *w) {
 
 typedef struct review_walk {
     world *world;
-    const world_typed *typed;
-    span packed;
+    uint32_t device, record;
+    bool (*is_it)(const struct review_walk *walk, const reg *change);
+    span packed; /* what is looked for, if `is_it` compares */
     bool found;
 } review_walk;
 
 static bool is_of(const review_walk *walk, const review_entry *e) {
-    const world_device *d = &walk->world->devices[walk->typed->device];
-    const lp_id *id = &walk->world->records[walk->typed->record].id;
+    const world_device *d = &walk->world->devices[walk->device];
+    const lp_id *id = &walk->world->records[walk->record].id;
     /* Of two copies either may have brought it; what people type is unique anyway. */
     return id_equal(&e->set.id, id) && (walk->world->copied || kept_is_own(d->replica, e->device));
 }
@@ -136,24 +137,45 @@ static bool on_review(void *ctx, const review_entry *e) {
     reg change;
     if (!is_of(walk, e))
         return true;
-    while (!walk->found && change_next(&set, &change)) {
-        buf packed = {0};
-        change_pack(&packed, change.field, change.key, change.value);
-        walk->found = span_equal(buf_span(&packed), walk->packed);
-        buf_fini(&packed);
-    }
+    while (!walk->found && change_next(&set, &change))
+        walk->found = walk->is_it(walk, &change);
     return !walk->found;
+}
+
+static bool is_in_review(review_walk *walk) {
+    world *w = walk->world;
+    assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
+    review_each(&w->pool, on_review, walk, NULL);
+    w->store->ops->rollback(w->store);
+    return walk->found;
+}
+
+static bool is_same(const review_walk *walk, const reg *change) {
+    buf packed = {0};
+    change_pack(&packed, change->field, change->key, change->value);
+    bool same = span_equal(buf_span(&packed), walk->packed);
+    buf_fini(&packed);
+    return same;
 }
 
 bool world_in_review(world *w, const world_typed *t) {
     buf packed = {0};
     change_pack(&packed, t->field, span_text(t->key), span_of(t->value, t->value_size));
-    review_walk walk = {.world = w, .typed = t, .packed = buf_span(&packed)};
-    assert_int_equal(w->store->ops->begin(w->store, NULL), LP_OK);
-    review_each(&w->pool, on_review, &walk, NULL);
-    w->store->ops->rollback(w->store);
+    review_walk walk = {
+        .world = w, .device = t->device, .record = t->record, .is_it = is_same, .packed = buf_span(&packed)};
+    bool found = is_in_review(&walk);
     buf_fini(&packed);
-    return walk.found;
+    return found;
+}
+
+static bool is_poison(const review_walk *walk, const reg *change) {
+    (void)walk;
+    return change->value.size > 300;
+}
+
+bool world_poison_in_review(world *w, uint32_t who) {
+    review_walk walk = {.world = w, .device = who, .record = 0, .is_it = is_poison};
+    return is_in_review(&walk);
 }
 
 static bool count_review(void *ctx, const review_entry *e) {
