@@ -160,8 +160,9 @@ void world_look(world *w, uint32_t who) {
             t->stamp = stored->stamp;
             order = 0;
         }
-        /* Of a record that left, only what was refused stays. */
-        bool left = world_may_lose(w, who, t->record) && (rec.count == 0 || (order < 0 && world_in_review(w, t)));
+        /* Of a record that left, only what was refused stays. What the office had of one that is erased is nowhere before the device hears of it. */
+        bool with_office = order < 0 && (world_in_review(w, t) || world_is_erased(w, t->record));
+        bool left = world_may_lose(w, who, t->record) && (rec.count == 0 || with_office);
         world_expect(w, order >= 0 || left,
                      "device %u: what was typed into field %u has left the screen for something older (I3)", who,
                      t->field);
