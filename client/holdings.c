@@ -167,13 +167,14 @@ static lp_err put_held(replica *r, int64_t rid, uint64_t held, lp_error *error) 
 }
 
 /* One record the server has something of. */
-static lp_err hold_rid(replica *r, held_scope *pool, int64_t rid, lp_error *error) {
+static lp_err hold_rid(replica *r, held_scope *scope, int64_t rid, bool *held_out, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);
     const kind_info *kind = schema_kind(l.server.kind);
     if (!err && l.server.count && (!kind || kind->scope == SCOPE_POOL)) {
-        holdings_hold(r, pool, &l);
+        holdings_hold(r, scope, &l);
         err = put_held(r, rid, l.held, error);
+        *held_out = true;
         /* The scope it was held by may have been closed in this very transaction. */
         if (!err && r->scopes.leaving)
             err = statement_run_int(r, STATEMENT_LEAVING_DROP, rid, error);
@@ -182,23 +183,34 @@ static lp_err hold_rid(replica *r, held_scope *pool, int64_t rid, lp_error *erro
     return err;
 }
 
-lp_err holdings_hold_acknowledged(replica *r, held_scope *pool, lp_error *error) {
+/* Holds what a query with two parameters, the scope's number and the last rid, finds. */
+static lp_err hold_found(replica *r, held_scope *scope, statement_name query, bool *held_out, lp_error *error) {
     int64_t after = 0;
+    *held_out = false;
     for (;;) {
-        sqlite3_stmt *s = statement(r, STATEMENT_UNHELD, error);
+        sqlite3_stmt *s = statement(r, query, error);
         if (!s)
             return LP_IO;
-        sqlite3_bind_int64(s, 1, pool->number);
+        sqlite3_bind_int64(s, 1, scope->number);
         sqlite3_bind_int64(s, 2, after);
         lp_err err = statement_row(r, s, "read the replica", error);
         if (err)
             return err == LP_NOT_FOUND ? LP_OK : err;
         after = sqlite3_column_int64(s, 0);
         sqlite3_reset(s);
-        err = hold_rid(r, pool, after, error);
+        err = hold_rid(r, scope, after, held_out, error);
         if (err)
             return err;
     }
+}
+
+lp_err holdings_hold_acknowledged(replica *r, held_scope *pool, lp_error *error) {
+    bool held;
+    return hold_found(r, pool, STATEMENT_UNHELD, &held, error);
+}
+
+lp_err holdings_hold_unpulled(replica *r, held_scope *scope, bool *held_out, lp_error *error) {
+    return hold_found(r, scope, STATEMENT_HELD_BY_NONE, held_out, error);
 }
 
 lp_err holdings_join(replica *r, held_scope *scope, const lp_id *id, lp_error *error) {

@@ -4,6 +4,7 @@
  * of a scope is the sum over the server layers of the records it holds.
  *
  *     page brings or names a record      the scope holds it
+ *     new epoch, acknowledged and not pulled yet     held by the scope that is read last, until that is read anew
  *     page says it left; sweep; grant lost     the scope holds it no more. Held by none it is leaving (table leaving)
  *     leaving, nothing of it unsent      evicted: row, past, index, and the bytes in the file
  *     leaving, changes unsent            stays for them alone, and is evicted by the transaction that stores the last verdict
@@ -43,6 +44,8 @@ lp_err holdings_join(replica *r, held_scope *scope, const lp_id *id, lp_error *e
 lp_err holdings_hold_pool(replica *r, layers *l, lp_error *error);
 /** The pool was opened: a first batch may have been acknowledged before the server said which scopes there are. */
 lp_err holdings_hold_acknowledged(replica *r, held_scope *pool, lp_error *error);
+/** `scope` holds, until it is read anew, what was acknowledged and no scope holds yet; `*held_out`: there was something. */
+lp_err holdings_hold_unpulled(replica *r, held_scope *scope, bool *held_out, lp_error *error);
 /** Adds a register of the server layer to all sums that hold the record, or takes it out. */
 void holdings_count(replica *r, const layers *l, const reg *added, const reg *removed);
 

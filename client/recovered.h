@@ -1,4 +1,5 @@
-/* recovered.h - values of others that this replica had from the server, and the server has no more.
+/* recovered.h - values that the server had, as far as this replica knew, and has no more: of others, and own ones that did not stand when they were
+ * offered again.
  *
  * Why: a restored server lacks what was accepted after the backup. Who wrote it brings it back; until then, or if that device never comes
  * again, this replica may hold the only copy. It is not the pool's any more, so it leaves the records, but not without a trace: it

@@ -26,6 +26,8 @@
     S(DIGEST, "SELECT digest FROM scope WHERE name IN ('pool', 'mine') ORDER BY name DESC LIMIT 1")                    \
     S(HELD_PUT, "UPDATE record SET held = ?2 WHERE rid = ?1")                                                          \
     S(UNHELD, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 = 0 ORDER BY rid LIMIT 1")                     \
+    S(HELD_BY_NONE, "SELECT rid FROM record WHERE rid > ?2 AND held = 0 AND NOT EXISTS"                                \
+                    "(SELECT 1 FROM leaving WHERE leaving.rid = record.rid) ORDER BY rid LIMIT 1")                     \
     S(HELD_BY, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 ORDER BY rid LIMIT 1")                        \
     S(HELD_NOT_CAME, "SELECT rid FROM record WHERE rid > ?2 AND held >> ?1 & 1 "                                       \
                      "AND NOT EXISTS(SELECT 1 FROM came WHERE scope = ?1 AND came.rid = record.rid) "                  \

@@ -409,6 +409,65 @@ static void a_lead_offered_again_by_who_was_given_it_is_whole_once_the_office_ac
     world_free(w);
 }
 
+/* The same of a lead that was acknowledged and never pulled, so that no scope holds it: with what the office got it leaves its maker. */
+static void what_was_acknowledged_and_not_yet_pulled_leaves_with_what_the_restored_pool_gave_to_another(void **state) {
+    (void)state;
+    for (int pulled_before = 0; pulled_before < 2; pulled_before++) {
+        world *w = make_on(&store_sqlite_ops);
+        if (pulled_before)
+            world_settle(w, false);
+        world_server_backup(w, "monday.db");
+        uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+        world_device_start(&w->devices[ANN], false);
+        while (world_device_count(&w->devices[ANN], "SELECT count(*) FROM outbox"))
+            assert_true(world_step(w, w->now_ms + 60000));
+        world_server_restore(w, "monday.db");
+        world_stray(w, BOB, lead);
+        sync(w, BOB);
+        world_settle(w, false);
+        assert_int_equal(in_review(w, REVIEW_OUTSIDE), 1);
+        assert_false(world_holds(w, ANN, lead));
+        assert_true(world_device_count(&w->devices[ANN], "SELECT count(*) FROM recovered") > 0);
+        close(w);
+    }
+}
+
+static void write_text(world *w, uint32_t who, uint32_t lead, const char *field, uint32_t fields, char *text) {
+    lp_txn *t;
+    char name[40];
+    assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
+    for (uint32_t i = 0; i < fields; i++) {
+        snprintf(name, sizeof name, fields > 1 ? "%s.q%u" : "%s", field, i);
+        assert_int_equal(txn_set_text(t, &w->records[lead].id, name, text, NULL), LP_OK);
+    }
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+    world_device_work(&w->devices[who]);
+}
+
+/* Nobody is asked for a verdict on what is offered again. What does not stand afterwards is among what the server has lost. */
+static void what_is_refused_when_it_is_offered_again_is_listed_as_recovered(void **state) {
+    static char long_text[8193], text[30001];
+    (void)state;
+    memset(long_text, 'a', sizeof long_text - 1);
+    memset(text, 'b', sizeof text - 1);
+    world *w = make_on(&store_sqlite_ops);
+    uint32_t lead = world_make_lead(w, ANN, "Li Wei");
+    world_settle(w, false);
+    world_server_backup(w, "monday.db");
+    write_text(w, ANN, lead, "notes", 1, text);
+    world_settle(w, false);
+    world_server_restore(w, "monday.db");
+    sync(w, MONA);
+    write_text(w, MONA, lead, "answers", 63, long_text); /* the record is all but full */
+    sync(w, MONA);
+    world_settle(w, false);
+    expect_text(w, ANN, lead, "notes", "");
+    assert_int_equal(world_device_count(&w->devices[ANN], "SELECT count(*) FROM recovered WHERE length(value) > 30000"),
+                     1);
+    close(w);
+}
+
 /* ---- the office ---- */
 
 static void an_erased_lead_and_its_notes_leave_a_reps_scope(void **state) {
@@ -456,6 +515,8 @@ int main(void) {
         cmocka_unit_test(what_is_offered_again_is_judged_like_any_push),
         cmocka_unit_test(an_edit_accepted_late_and_offered_again_is_not_lost),
         cmocka_unit_test(a_lead_offered_again_by_who_was_given_it_is_whole_once_the_office_accepts_the_rest),
+        cmocka_unit_test(what_is_refused_when_it_is_offered_again_is_listed_as_recovered),
+        cmocka_unit_test(what_was_acknowledged_and_not_yet_pulled_leaves_with_what_the_restored_pool_gave_to_another),
         cmocka_unit_test(an_edit_offered_again_to_a_lead_that_has_moved_on_is_applied),
         cmocka_unit_test(an_erased_lead_and_its_notes_leave_a_reps_scope),
         cmocka_unit_test(a_purged_lead_and_its_notes_leave_a_reps_scope),
