@@ -177,7 +177,8 @@ static lp_err is_last(client_session *s, uint64_t number, bool *last_out, lp_err
 }
 
 /* The last batch asks for pages too: the normal reconnect is one round trip. Behind others of a bulk it does not: verdicts would wait
- * until the server has walked over all that was just pushed. */
+ * until the server has walked over all that was just pushed. Nor before them: no page may come while an older batch awaits its verdict, for that may
+ * be remembered from before something on the page. "Applied" to what has been purged since would bring it back here. */
 lp_err requests_push(client_session *s, client_actions *actions, uint64_t number, lp_error *error) {
     buf changes = {0};
     buf cursors = {0};

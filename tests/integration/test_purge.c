@@ -289,6 +289,35 @@ static void what_was_pushed_unheard_and_purged_leaves_without_the_mark(void **st
     expect_unheard_stays_gone(true);
 }
 
+/* Both are in the pool, and neither answer came. Months later the first one brings the mark along, and the second says that its change was
+ * applied: it was, to what is not there any more. */
+static void a_verdict_remembered_from_before_the_purge_does_not_bring_the_record_back(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    world_device *d = &w->devices[0];
+    sync(w, 0);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    uint64_t before = committer_seq(w->committer);
+    world_device_start(d, false);
+    while (world_device_count(d, "SELECT count(*) FROM batch") == 0)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_delete(w, 0, lead);
+    world_device_work(d);
+    while (committer_seq(w->committer) < before + 2)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_cut(w, (uint32_t)d->link);
+    world_device_stop(d);
+    assert_int_equal(world_device_count(d, "SELECT count(*) FROM batch"), 2);
+    sync(w, 1);
+    w->now_ms += DAYS(100);
+    world_purge(w);
+    assert_true(w->records[lead].purged);
+    world_settle(w, false);
+    assert_false(world_holds(w, 0, lead));
+    world_check(w);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_everybody_has_read_goes_after_its_time_and_not_before),
@@ -296,6 +325,7 @@ int main(void) {
         cmocka_unit_test(a_device_away_for_100_days_brings_its_leads_and_nothing_back),
         cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_with_the_mark),
         cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_without_the_mark),
+        cmocka_unit_test(a_verdict_remembered_from_before_the_purge_does_not_bring_the_record_back),
     };
     return cmocka_run_group_tests_name("integration_purge", tests, NULL, NULL);
 }
