@@ -177,8 +177,9 @@ static bool on_row(void *ctx, const store_row *row) {
     record rec;
     record_init(&rec, row->kind, &row->id);
     assert_int_equal(record_unpack(&rec, row->body, row->stamps, NULL), LP_OK);
-    /* A mark that somebody set on a conflict which repair-clock gave another id: changes of unknown ids are kept, and this one never comes. */
-    bool bare = w->repairs && !record_find(&rec, CONFLICT_RECORD, (span){0});
+    /* A mark that somebody set on a conflict which repair-clock gave another id, or of which a restored pool has one side only, as the other
+     * awaits review: changes of unknown ids are kept. */
+    bool bare = (w->repairs || w->restores) && !record_find(&rec, CONFLICT_RECORD, (span){0});
     uint32_t matches = 0;
     for (uint32_t i = 0; i < walk->all->count; i++) {
         const told *won = winner_over(walk->all, &walk->all->list[i]);
