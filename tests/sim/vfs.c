@@ -46,12 +46,11 @@ static int read_bytes(sqlite3_file *file, void *bytes, int size, sqlite3_int64 a
     handle *h = (handle *)file;
     if (ask(h, VFS_READ) != VFS_GO)
         return SQLITE_IOERR_READ;
-    const vfs_node *n = h->node;
-    size_t there = (uint64_t)at < n->size ? n->size - (size_t)at : 0;
+    const vfs_bytes *b = &h->node->bytes;
+    size_t there = (uint64_t)at < b->size ? b->size - (size_t)at : 0;
     if (there > (size_t)size)
         there = (size_t)size;
-    if (there)
-        memcpy(bytes, n->data + at, there);
+    vfs_bytes_read(b, (size_t)at, bytes, there);
     memset((uint8_t *)bytes + there, 0, (size_t)size - there);
     return there == (size_t)size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
@@ -92,7 +91,7 @@ static int file_size(sqlite3_file *file, sqlite3_int64 *size_out) {
     const handle *h = (handle *)file;
     if (dead(h))
         return SQLITE_IOERR_FSTAT;
-    *size_out = (sqlite3_int64)h->node->size;
+    *size_out = (sqlite3_int64)h->node->bytes.size;
     return SQLITE_OK;
 }
 

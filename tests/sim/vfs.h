@@ -26,6 +26,8 @@
 typedef struct vfs_disk vfs_disk;
 typedef struct vfs_image vfs_image;
 
+#define VFS_OVERLAP 256
+
 typedef enum vfs_op {
     VFS_READ,
     VFS_WRITE, /**< and truncations */
@@ -98,8 +100,9 @@ void vfs_image_free(vfs_image *image);
 void vfs_wipe(vfs_disk *disk);
 /** Copies one file, which must exist, to another name and maybe disk, synced. Names are relative to the disks. */
 void vfs_copy(const vfs_disk *from, const char *name, vfs_disk *to, const char *copy);
-/** Of a file that exists; names as above. For flipping bits in. Borrowed until the next write. */
-uint8_t *vfs_bytes(vfs_disk *disk, const char *name, size_t *size_out);
+/** Hands out a file, if there is one of that name, in pieces that overlap: VFS_OVERLAP bytes in a row stand whole in one of them. */
+void vfs_scan(const vfs_disk *disk, const char *name, void (*take)(void *ctx, const uint8_t *bytes, size_t size),
+              void *ctx);
 bool vfs_exists(const vfs_disk *disk, const char *name);
 /** A hash of all names and bytes: the same after the same run. */
 uint64_t vfs_hash(const vfs_disk *disk);

@@ -1,7 +1,8 @@
 /* vfs_disk.c - files in RAM, what of them is safe, and what is left after a cut; see vfs.h and vfs_disk.h.
  *
  * A file has one copy of its bytes, the newest. Each write keeps what it replaced until the next sync; a cut undoes all of them from
- * the last to the first, which gives the bytes as of the sync, and does again those that survived. */
+ * the last to the first, which gives the bytes as of the sync, and does again those that survived. What grows, as logs do, replaces
+ * nothing and so keeps nothing. */
 #include "tests/sim/vfs_disk.h"
 
 #include <assert.h>
@@ -13,8 +14,7 @@
 
 static vfs_disk *disks;
 
-/* Tests stop at once where memory is short, in release builds too. */
-static void *grow(void *memory, size_t size) {
+void *vfs_grow(void *memory, size_t size) {
     void *larger = realloc(memory, size);
     if (!larger)
         abort();
@@ -42,7 +42,7 @@ static void put_name(vfs_names *names, const char *name, vfs_node *node) {
 static void add_naming(vfs_disk *d, const char *name, vfs_node *node, bool more) {
     if (d->naming_count == d->naming_capacity) {
         d->naming_capacity = d->naming_capacity ? d->naming_capacity * 2 : 8;
-        d->namings = grow(d->namings, d->naming_capacity * sizeof *d->namings);
+        d->namings = vfs_grow(d->namings, d->naming_capacity * sizeof *d->namings);
     }
     vfs_naming *n = &d->namings[d->naming_count++];
     *n = (vfs_naming){.entry.node = node, .more = more};
@@ -70,7 +70,7 @@ vfs_node *vfs_find(const vfs_disk *d, const char *name) {
 
 vfs_node *vfs_make(vfs_disk *d, const char *name) {
     assert(!vfs_find(d, name));
-    vfs_node *n = grow(NULL, sizeof *n);
+    vfs_node *n = vfs_grow(NULL, sizeof *n);
     *n = (vfs_node){.next = d->nodes};
     d->nodes = n;
     add_naming(d, name, n, false);
@@ -101,8 +101,10 @@ static bool named(const vfs_names *names, const vfs_node *n) {
 }
 
 static void forget_writes(vfs_node *n) {
-    for (size_t i = 0; i < n->write_count; i++)
-        free(n->writes[i].bytes);
+    for (size_t i = 0; i < n->write_count; i++) {
+        free(n->writes[i].old);
+        vfs_bytes_fini(&n->writes[i].before);
+    }
     n->write_count = 0;
 }
 
@@ -111,7 +113,7 @@ static void free_node(vfs_node *n) {
     if (n->shm)
         vfs_shm_leave(n->shm);
     free(n->writes);
-    free(n->data);
+    vfs_bytes_fini(&n->bytes);
     free(n);
 }
 
@@ -171,7 +173,7 @@ const vfs_counts *vfs_count(const vfs_disk *d) {
 uint64_t vfs_used_bytes(const vfs_disk *d) {
     uint64_t used = 0;
     for (const vfs_node *n = d->nodes; n; n = n->next)
-        used += n->size + (n->shm ? (uint64_t)n->shm->region_count * (uint64_t)n->shm->region_bytes : 0);
+        used += n->bytes.size + (n->shm ? (uint64_t)n->shm->region_count * (uint64_t)n->shm->region_bytes : 0);
     return used;
 }
 
@@ -184,57 +186,52 @@ bool vfs_fits(vfs_disk *d, size_t more) {
 
 /* ---- bytes ---- */
 
-/* What is between the end and `written` reads as zeros; from there on whoever calls has bytes for it. */
-static void set_size(vfs_node *n, size_t size, size_t written) {
-    if (size > n->capacity) {
-        n->capacity = size > 65536 ? size + size / 2 : size * 2;
-        n->data = grow(n->data, n->capacity);
-    }
-    if (written > n->size)
-        memset(n->data + n->size, 0, written - n->size);
-    n->size = size;
+/* For the caller to free; NULL if there is nothing to copy. */
+static uint8_t *copy_of(const vfs_bytes *b, size_t at, size_t size) {
+    uint8_t *copy = size ? vfs_grow(NULL, size) : NULL;
+    vfs_bytes_read(b, at, copy, size);
+    return copy;
 }
 
-/* Keeps what the change will replace. */
-static void note_write(vfs_node *n, const void *bytes, size_t size, size_t at) {
+static vfs_write *note_change(vfs_node *n, size_t at, size_t size) {
     if (n->write_count == n->write_capacity) {
         n->write_capacity = n->write_capacity ? n->write_capacity * 2 : 16;
-        n->writes = grow(n->writes, n->write_capacity * sizeof *n->writes);
+        n->writes = vfs_grow(n->writes, n->write_capacity * sizeof *n->writes);
     }
-    size_t replaced = at < n->size ? n->size - at : 0;
-    if (size && replaced > size)
-        replaced = size;
     vfs_write *w = &n->writes[n->write_count++];
-    *w = (vfs_write){at, size, n->size, replaced, grow(NULL, size + replaced + 1), NULL};
-    w->old = w->bytes + size;
-    if (size)
-        memcpy(w->bytes, bytes, size);
-    if (replaced)
-        memcpy(w->old, n->data + at, replaced);
+    *w = (vfs_write){.at = at, .size = size, .size_before = n->bytes.size};
+    return w;
+}
+
+static void note_write(vfs_node *n, size_t at, size_t size) {
+    vfs_write *w = note_change(n, at, size);
+    size_t replaced = at < n->bytes.size ? n->bytes.size - at : 0;
+    w->old_size = replaced < size ? replaced : size;
+    w->old = copy_of(&n->bytes, at, w->old_size);
 }
 
 bool vfs_write_bytes(vfs_disk *d, vfs_node *n, const void *bytes, size_t size, uint64_t at) {
-    size_t growth = at + size > n->size ? (size_t)at + size - n->size : 0;
+    size_t growth = at + size > n->bytes.size ? (size_t)at + size - n->bytes.size : 0;
     bool fits = !growth || vfs_fits(d, growth);
     if (!fits) {
         uint64_t used = vfs_used_bytes(d);
-        uint64_t end = n->size + (d->faults.space_bytes > used ? d->faults.space_bytes - used : 0);
+        uint64_t end = n->bytes.size + (d->faults.space_bytes > used ? d->faults.space_bytes - used : 0);
         size = end > at ? (size_t)(end - at) : 0;
     }
     if (!size)
         return fits;
-    note_write(n, bytes, size, (size_t)at);
-    if (at + size > n->size)
-        set_size(n, (size_t)at + size, (size_t)at);
-    memcpy(n->data + at, bytes, size);
+    note_write(n, (size_t)at, size);
+    vfs_bytes_write(&n->bytes, (size_t)at, bytes, size);
     return fits;
 }
 
 void vfs_truncate(vfs_node *n, uint64_t size) {
-    if (size >= n->size)
+    if (size >= n->bytes.size)
         return;
-    note_write(n, NULL, 0, (size_t)size);
-    set_size(n, (size_t)size, (size_t)size);
+    vfs_write *w = note_change(n, (size_t)size, 0);
+    w->before = n->bytes;
+    n->bytes = (vfs_bytes){0};
+    vfs_bytes_copy(&n->bytes, &w->before, (size_t)size);
 }
 
 void vfs_sync_node(vfs_node *n) {
@@ -243,25 +240,30 @@ void vfs_sync_node(vfs_node *n) {
 
 /* ---- what is left ---- */
 
-static void undo_writes(vfs_node *n) {
-    for (size_t i = n->write_count; i-- > 0;) {
-        const vfs_write *w = &n->writes[i];
-        set_size(n, w->size_before, w->size_before);
-        if (w->old_size)
-            memcpy(n->data + w->at, w->old, w->old_size);
+static void undo(vfs_node *n, vfs_write *w) {
+    if (w->size) {
+        vfs_bytes_cut(&n->bytes, w->size_before);
+        vfs_bytes_write(&n->bytes, w->at, w->old, w->old_size);
+    } else {
+        vfs_bytes_fini(&n->bytes);
+        n->bytes = w->before;
+        w->before = (vfs_bytes){0};
     }
 }
 
-static void redo_piece(vfs_node *n, const vfs_write *w, size_t from, size_t size) {
-    if (!w->size) {
-        if (w->at < n->size)
-            set_size(n, (size_t)w->at, (size_t)w->at);
-        return;
+/* What a write had written stands in the file while all later ones are undone: it goes to `written_out`, for the caller to free. */
+static void undo_writes(vfs_node *n, uint8_t **written_out) {
+    for (size_t i = n->write_count; i-- > 0;) {
+        written_out[i] = copy_of(&n->bytes, n->writes[i].at, n->writes[i].size);
+        undo(n, &n->writes[i]);
     }
-    size_t end = (size_t)w->at + from + size;
-    if (end > n->size)
-        set_size(n, end, (size_t)w->at + from);
-    memcpy(n->data + w->at + from, w->bytes + from, size);
+}
+
+static void redo_piece(vfs_node *n, const vfs_write *w, const uint8_t *written, size_t from, size_t size) {
+    if (w->size)
+        vfs_bytes_write(&n->bytes, w->at + from, written + from, size);
+    else
+        vfs_bytes_cut(&n->bytes, w->at);
 }
 
 static bool survives(vfs_disk *d, vfs_loss loss, size_t index, size_t first) {
@@ -273,11 +275,13 @@ static bool survives(vfs_disk *d, vfs_loss loss, size_t index, size_t first) {
 }
 
 static void decide(vfs_disk *d, vfs_node *n, vfs_loss loss, uint32_t tear_bytes) {
-    undo_writes(n);
+    uint8_t **written = vfs_grow(NULL, (n->write_count + 1) * sizeof *written);
+    undo_writes(n, written);
     size_t first = (size_t)prop_below(&d->random, n->write_count + 1);
     for (size_t i = 0; i < n->write_count; i++) {
         const vfs_write *w = &n->writes[i];
-        for (size_t from = 0, size; from < w->size || from == 0; from += size) {
+        size_t from = 0, size;
+        do {
             size = w->size - from;
             size_t to_edge = tear_bytes ? tear_bytes - (size_t)((w->at + from) % tear_bytes) : size;
             if (to_edge < size)
@@ -285,11 +289,12 @@ static void decide(vfs_disk *d, vfs_node *n, vfs_loss loss, uint32_t tear_bytes)
             /* The last of the first ones may be torn as well. */
             bool torn = loss == VFS_FIRST && tear_bytes && i == first;
             if (survives(d, torn ? VFS_SOME : loss, i, first))
-                redo_piece(n, w, from, size);
-            if (!w->size)
-                break;
-        }
+                redo_piece(n, w, written[i], from, size);
+            from += size;
+        } while (from < w->size);
+        free(written[i]);
     }
+    free(written);
     forget_writes(n);
 }
 
@@ -359,7 +364,7 @@ void vfs_crash(vfs_disk *d) {
 /* ---- life ---- */
 
 vfs_disk *vfs_disk_new(const char *prefix, uint64_t seed) {
-    vfs_disk *d = grow(NULL, sizeof *d);
+    vfs_disk *d = vfs_grow(NULL, sizeof *d);
     *d = (vfs_disk){.next = disks, .random = prop_seeded(seed)};
     d->prefix_size = (size_t)snprintf(d->prefix, sizeof d->prefix, "%s", prefix);
     if (d->prefix_size >= sizeof d->prefix)

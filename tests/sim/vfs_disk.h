@@ -1,6 +1,7 @@
 /* vfs_disk.h - what the files of vfs.h share: nodes (files without their names), the two directories, steps and faults.
  *
  *   vfs_disk.c   nodes, names, faults, cuts
+ *   vfs_bytes.c  what is in a file
  *   vfs_image.c  images and copies
  *   vfs.c        SQLite's methods
  *   vfs_files.c  the functions of server/store/files.h */
@@ -13,14 +14,22 @@
 #define VFS_NAME_MAX 96
 #define VFS_NAMES_MAX 32
 #define VFS_SHM_LOCKS 8
+#define VFS_BLOCK_BYTES ((size_t)1 << 16)
 
-/** One change of a file since its last sync, with what is needed to undo and to redo it. */
+/** In blocks: a log grows without being copied, and takes memory as far as it was written. All zero is an empty file. */
+typedef struct vfs_bytes {
+    uint8_t **blocks;
+    size_t block_count, size;
+} vfs_bytes;
+
+/** One change of a file since its last sync, with what is needed to undo it. */
 typedef struct vfs_write {
     uint64_t at;
-    size_t size;          /**< 0: a truncation to `at` */
-    size_t size_before;   /**< of the file */
-    size_t old_size;      /**< bytes it replaced */
-    uint8_t *bytes, *old; /**< one allocation, `bytes` */
+    size_t size;        /**< 0: a truncation to `at` */
+    size_t size_before; /**< of the file */
+    size_t old_size;
+    uint8_t *old;     /**< the bytes a write replaced; NULL if none */
+    vfs_bytes before; /**< the file that was truncated */
 } vfs_write;
 
 /** Memory that connections share: the index of a log. Outlives a crash for those who still look at it. */
@@ -37,8 +46,7 @@ typedef struct vfs_shm {
 typedef struct vfs_node {
     struct vfs_node *next;
     uint32_t handles; /**< open, dead ones too */
-    uint8_t *data;
-    size_t size, capacity;
+    vfs_bytes bytes;
     vfs_write *writes; /**< not synced, in order */
     size_t write_count, write_capacity;
     uint32_t shared; /**< locks of the database file */
@@ -76,6 +84,21 @@ struct vfs_disk {
     vfs_naming *namings;   /**< from safe to names */
     size_t naming_count, naming_capacity;
 };
+
+/** realloc; tests stop at once where memory is short, in release builds too. */
+void *vfs_grow(void *memory, size_t size);
+
+/** Within the file. */
+void vfs_bytes_read(const vfs_bytes *b, size_t at, void *bytes_out, size_t size);
+/** What is between the end and `at` reads as zeros. */
+void vfs_bytes_write(vfs_bytes *b, size_t at, const void *bytes, size_t size);
+/** Shortens it. */
+void vfs_bytes_cut(vfs_bytes *b, size_t size);
+/** Makes it the first bytes of another. */
+void vfs_bytes_copy(vfs_bytes *b, const vfs_bytes *from, size_t size);
+/** Goes on from the hash of what comes before it. */
+uint64_t vfs_bytes_hash(const vfs_bytes *b, uint64_t hash);
+void vfs_bytes_fini(vfs_bytes *b);
 
 /** The disk a path lies on and the name there, or NULL. */
 vfs_disk *vfs_disk_of(const char *path, const char **name_out);

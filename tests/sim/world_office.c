@@ -194,17 +194,34 @@ void world_count_reviews(world *w) {
 
 /* ---- I8 ---- */
 
-static bool occurs(vfs_disk *disk, const char *name, const world_typed *t) {
-    size_t size;
-    if (!vfs_exists(disk, name))
-        return false;
-    const uint8_t *bytes = vfs_bytes(disk, name, &size);
-    return memmem(bytes, size, t->value, t->value_size) != NULL;
-}
-
 /* Texts that people type here are unique (next_text); ticks and clearings are not. */
 static bool is_telling(const world_typed *t) {
     return t->value_size > 6 && t->value[1] == 'v';
+}
+
+typedef struct search {
+    world *world;
+    const char *where;
+} search;
+
+static void check_piece(void *ctx, const uint8_t *bytes, size_t size) {
+    const search *s = ctx;
+    const world *w = s->world;
+    for (uint32_t i = 0; i < w->typed_count; i++) {
+        const world_typed *t = &w->typed[i];
+        bool gone = world_is_erased(w, t->record) && is_telling(t);
+        world_expect(s->world, !gone || !memmem(bytes, size, t->value, t->value_size),
+                     "change %u of device %u was erased and is %s (I8)", i, t->device, s->where);
+    }
+}
+
+static void check_disk(world *w, const vfs_disk *disk, const char *name, const char *whose) {
+    char log[40], where[80];
+    snprintf(log, sizeof log, "%s-wal", name);
+    snprintf(where, sizeof where, "in %s of %s", name, whose);
+    vfs_scan(disk, name, check_piece, &(search){w, where});
+    snprintf(where, sizeof where, "in %s of %s", log, whose);
+    vfs_scan(disk, log, check_piece, &(search){w, where});
 }
 
 static void check_gone(world *w, uint32_t index) {
@@ -221,21 +238,20 @@ static void check_gone(world *w, uint32_t index) {
 }
 
 void world_check_erased(world *w) {
-    for (uint32_t i = 0; i < w->record_count; i++)
-        if (world_is_erased(w, i))
-            check_gone(w, i);
-    for (uint32_t i = 0; i < w->typed_count; i++) {
-        const world_typed *t = &w->typed[i];
-        if (!world_is_erased(w, t->record) || !is_telling(t))
+    bool any = false;
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        if (!world_is_erased(w, i))
             continue;
-        world_expect(w, !occurs(w->disk.disk, "pool.db", t) && !occurs(w->disk.disk, "pool.db-wal", t),
-                     "change %u of device %u was erased and is in the store's files (I8)", i, t->device);
-        for (uint32_t j = 0; j < w->options.devices; j++) {
-            vfs_disk *disk = w->devices[j].disk.disk;
-            const char *where = occurs(disk, "replica", t) ? "replica" : "replica-wal";
-            world_expect(w, w->devices[j].revoked || !occurs(disk, where, t),
-                         "change %u of device %u was erased and is on the disk of device %u, in %s (I8)", i, t->device,
-                         j, where);
-        }
+        check_gone(w, i);
+        any = true;
+    }
+    if (!any)
+        return;
+    check_disk(w, w->disk.disk, "pool.db", "the store");
+    for (uint32_t i = 0; i < w->options.devices; i++) {
+        char whose[20];
+        snprintf(whose, sizeof whose, "device %u", i);
+        if (!w->devices[i].revoked)
+            check_disk(w, w->devices[i].disk.disk, "replica", whose);
     }
 }

@@ -387,13 +387,11 @@ void world_note_pages(world *w, uint32_t who, const message *m) {
 
 #define TEXTS_MAX 4096
 
-/* Which of the texts that people type ("v12 by 0") are in a file, by their numbers. */
-static void find_texts(vfs_disk *disk, const char *name, uint8_t *found) {
+/* Which of the texts that people type ("v12 by 0") are in a piece of a file, by their numbers. */
+static void find_texts(void *ctx, const uint8_t *bytes, size_t size) {
     static const char by[] = " by ";
-    size_t size;
-    if (!vfs_exists(disk, name))
-        return;
-    const uint8_t *bytes = vfs_bytes(disk, name, &size), *at = bytes, *end = bytes + size;
+    uint8_t *found = ctx;
+    const uint8_t *at = bytes, *end = bytes + size;
     while ((at = memmem(at, (size_t)(end - at), by, sizeof by - 1))) {
         uint32_t number = 0, scale = 1;
         const uint8_t *digit = at;
@@ -438,8 +436,8 @@ static bool is_recovered(const world_device *d, const world_typed *t) {
 static void check_disk(world *w, const world_rows *rows, uint32_t who) {
     uint8_t found[TEXTS_MAX] = {0};
     const world_device *d = &w->devices[who];
-    find_texts(d->disk.disk, "replica", found);
-    find_texts(d->disk.disk, "replica-wal", found);
+    vfs_scan(d->disk.disk, "replica", find_texts, found);
+    vfs_scan(d->disk.disk, "replica-wal", find_texts, found);
     for (uint32_t i = 0; i < w->typed_count; i++) {
         const world_typed *t = &w->typed[i];
         int64_t number = text_number(t);

@@ -9,6 +9,22 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Looked for once: a schedule makes some ten thousand calls. */
+static struct {
+    int (*extended_errcode)(sqlite3 *);
+    int (*errcode)(sqlite3 *);
+    int (*step)(sqlite3_stmt *);
+    int (*prepare_v3)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
+} real;
+
+__attribute__((constructor)) static void find_real(void) {
+    *(void **)&real.extended_errcode = dlsym(RTLD_NEXT, "sqlite3_extended_errcode");
+    *(void **)&real.errcode = dlsym(RTLD_NEXT, "sqlite3_errcode");
+    *(void **)&real.step = dlsym(RTLD_NEXT, "sqlite3_step");
+    *(void **)&real.prepare_v3 = dlsym(RTLD_NEXT, "sqlite3_prepare_v3");
+    assert(real.extended_errcode && real.errcode && real.step && real.prepare_v3);
+}
+
 static bool counting;
 static sqlite3 *broken; /* whose last call has failed */
 static uint64_t made, first, last;
@@ -57,44 +73,32 @@ static int told(sqlite3 *db, int rc, int stopped) {
 }
 
 int sqlite3_extended_errcode(sqlite3 *db) {
-    int (*real)(sqlite3 *);
-    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_extended_errcode");
-    assert(real);
-    return db && db == broken ? SQLITE_IOERR_READ : real(db);
+    return db && db == broken ? SQLITE_IOERR_READ : real.extended_errcode(db);
 }
 
 int sqlite3_errcode(sqlite3 *db) {
-    int (*real)(sqlite3 *);
-    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_errcode");
-    assert(real);
-    return db && db == broken ? SQLITE_IOERR : real(db);
+    return db && db == broken ? SQLITE_IOERR : real.errcode(db);
 }
 
 int sqlite3_step(sqlite3_stmt *s) {
-    int (*real)(sqlite3_stmt *);
-    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
-    assert(real);
     bool rolls_back = sqlite3_sql(s) && strcmp(sqlite3_sql(s), "ROLLBACK") == 0;
     broken = NULL;
     if (rolls_back || !due())
-        return real(s);
+        return real.step(s);
     sqlite3 *db = sqlite3_db_handle(s);
     sqlite3_progress_handler(db, 1, stop, NULL);
-    int rc = real(s);
+    int rc = real.step(s);
     sqlite3_progress_handler(db, 0, NULL, NULL);
     return told(db, rc, SQLITE_INTERRUPT);
 }
 
 int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags, sqlite3_stmt **s_out,
                        const char **tail_out) {
-    int (*real)(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
-    *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_prepare_v3");
-    assert(real);
     broken = NULL;
     if (!due())
-        return real(db, sql, size, flags, s_out, tail_out);
+        return real.prepare_v3(db, sql, size, flags, s_out, tail_out);
     sqlite3_set_authorizer(db, deny, NULL);
-    int rc = real(db, sql, size, flags, s_out, tail_out);
+    int rc = real.prepare_v3(db, sql, size, flags, s_out, tail_out);
     sqlite3_set_authorizer(db, NULL, NULL);
     return told(db, rc, SQLITE_AUTH);
 }
