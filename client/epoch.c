@@ -1,7 +1,7 @@
 /* epoch.c - see epoch.h. */
 #include "client/epoch.h"
 
-#include "client/pull.h"
+#include "client/unpulled.h"
 #include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/page.h"
@@ -57,7 +57,7 @@ static lp_err take_welcome(replica *r, const message *welcome, span known, bool 
     if (is_new)
         err = begin_offering(r, find_fork(welcome->forks, known), error);
     if (!err && is_new)
-        err = pull_doubt_unpulled(r, error);
+        err = unpulled_doubt(r, error);
     /* Between taking a batch and answering it the pool may have become another, with other stamps (repair-clock): who has no cursor yet has
      * to be sent its own changes as well (pull.c). */
     if (!err && (is_new || unanswered))

@@ -256,6 +256,32 @@ lp_err holdings_keep(replica *r, int64_t rid, lp_error *error) {
     return r->scopes.leaving ? statement_run_int(r, STATEMENT_LEAVING_DROP, rid, error) : LP_OK;
 }
 
+static lp_err let_go_unheld(replica *r, int64_t rid, lp_error *error) {
+    layers l;
+    lp_err err = layers_open_rid(r, rid, &l, error);
+    bool has = !err && l.server.count;
+    layers_close(&l);
+    return has ? holdings_let_go(r, rid, error) : err;
+}
+
+lp_err holdings_let_go_unheld(replica *r, lp_error *error) {
+    int64_t rid = 0;
+    for (;;) {
+        sqlite3_stmt *s = statement(r, STATEMENT_HELD_BY_NONE, error);
+        if (!s)
+            return LP_IO;
+        sqlite3_bind_int64(s, 2, rid);
+        lp_err err = statement_row(r, s, "read the replica", error);
+        if (err)
+            return err == LP_NOT_FOUND ? LP_OK : err;
+        rid = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+        err = let_go_unheld(r, rid, error);
+        if (err)
+            return err;
+    }
+}
+
 static lp_err release_rid(replica *r, held_scope *scope, int64_t rid, bool tell, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);

@@ -8,6 +8,7 @@
  *     page says it left; sweep; grant lost     the scope holds it no more. Held by none it is leaving (table leaving)
  *     leaving, nothing of it unsent      evicted: row, past, index, and the bytes in the file
  *     leaving, changes unsent            stays for them alone, and is evicted by the transaction that stores the last verdict
+ *     acknowledged, and held by none when all scopes are read past that     leaving (unpulled.h)
  *     sent for review alone, and then a later change of it stands     leaves no more; a page tells who holds it
  *
  * A pull that begins at the scope's beginning is a re-read: what came is noted (table came), and at its end what was held and did not come
@@ -54,6 +55,8 @@ void holdings_forget(replica *r, uint64_t held, const record *server);
 
 /** A record that no scope holds: it leaves as soon as nothing of it is unsent. */
 lp_err holdings_let_go(replica *r, int64_t rid, lp_error *error);
+/** The same for all records that the server has something of and no scope holds. */
+lp_err holdings_let_go_unheld(replica *r, lp_error *error);
 /** It does not leave after all: the server has taken something of it, and will tell who holds it. */
 lp_err holdings_keep(replica *r, int64_t rid, lp_error *error);
 /** `scope` holds a record no more; unknown ids are left alone. */

@@ -9,6 +9,7 @@
 #include "client/kept.h"
 #include "client/layers.h"
 #include "client/statements.h"
+#include "client/unpulled.h"
 #include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
@@ -505,6 +506,8 @@ static lp_err settle_entry(replica *r, const entries *e, uint32_t index, judge *
     /* The office has it, and no scope of this device has anything of the record. */
     if (!err && received && !BUG(RECEIVED_STAYS) && l.held == 0 && l.server.count == 0)
         err = holdings_let_go(r, l.rid, error);
+    if (!err && l.held == 0 && l.server.count)
+        err = unpulled_note(r, j->seq, error);
     layers_close(&l);
     return err;
 }

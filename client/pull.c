@@ -255,28 +255,6 @@ lp_err pull_doubt(replica *r, held_scope *scope, lp_error *error) {
     return err ? err : replica_meta_put_int(r, "evicted", 1, error); /* own changes are to come too */
 }
 
-/* Of all scopes the last in the server's list is read last: what another holds has come by then, and stays when this one lets go of it. */
-static lp_err last_scope(replica *r, held_scope **scope_out, lp_error *error) {
-    buf scopes = {0};
-    lp_err err = replica_meta(r, "scopes", &scopes, error);
-    wire_reader names = wire_open(err ? (span){0} : buf_span(&scopes));
-    span name = {0};
-    for (uint32_t left = err ? 0 : wire_array(&names); left; left--)
-        name = wire_text(&names);
-    *scope_out = holdings_find(r, name);
-    buf_fini(&scopes);
-    return err == LP_NOT_FOUND ? LP_OK : err;
-}
-
-lp_err pull_doubt_unpulled(replica *r, lp_error *error) {
-    held_scope *last;
-    bool some = false;
-    lp_err err = last_scope(r, &last, error);
-    if (!err && last)
-        err = holdings_hold_unpulled(r, last, &some, error);
-    return !err && some ? pull_doubt(r, last, error) : err;
-}
-
 lp_err pull_forget_cursors(replica *r, lp_error *error) {
     sqlite3_stmt *s = statement(r, STATEMENT_FORGET_CURSORS, error);
     lp_err err = s ? statement_run(r, s, "save", error) : LP_IO;

@@ -24,9 +24,6 @@ lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
 lp_err pull_forget_cursors(replica *r, lp_error *error);
 /** The next pull reads this scope from its beginning, and what the server does not have goes to `recovered`. In a write transaction. */
 lp_err pull_doubt(replica *r, held_scope *scope, lp_error *error);
-/** The pool may lack what it had acknowledged and no page has told of: it counts as held by the scope that is read last, which is in doubt. In
- *  a write transaction. */
-lp_err pull_doubt_unpulled(replica *r, lp_error *error);
 /** The kept cursor of a scope, as page.h has it, appended. LP_NOT_FOUND (error untouched) if there is none. */
 lp_err pull_cursor(replica *r, span scope, buf *out, lp_error *error);
 /** Takes note of the scopes the server named (an array of texts): those missing hold nothing any more. In a write transaction; call

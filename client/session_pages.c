@@ -3,6 +3,7 @@
 #include "client/outbox.h"
 #include "client/pull.h"
 #include "client/session_parts.h"
+#include "client/unpulled.h"
 #include "proto/bug.h"
 #include "proto/err.h"
 
@@ -106,6 +107,8 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
         err = replica_meta_put_int(s->replica, "line.bytes", s->line.bytes, &error);
     if (!err && m->scopes.size)
         err = pull_scopes(s->replica, m->scopes, &error);
+    if (!err)
+        err = unpulled_let_go(s->replica, &error);
     if (!err)
         err = holdings_evict(s->replica, &evicted, &error);
     if (!err)

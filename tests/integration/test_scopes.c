@@ -46,6 +46,16 @@ static void sync(world *w, uint32_t who) {
     world_expect(w, d->done == LP_OK, "device %u: %s", who, client_reason(d->session));
 }
 
+/* What it has to send reaches the pool, and the answer is lost. */
+static void push_unheard(world *w, uint32_t who) {
+    uint64_t before = committer_seq(w->committer);
+    world_device_start(&w->devices[who], false);
+    while (committer_seq(w->committer) == before)
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_cut(w, (uint32_t)w->devices[who].link);
+    world_device_stop(&w->devices[who]);
+}
+
 static void expect_text(world *w, uint32_t who, uint32_t index, const char *field, const char *text) {
     char found[256];
     assert_string_equal(world_text(w, who, index, field, found), text);
@@ -236,7 +246,45 @@ static void what_is_applied_late_to_a_lead_that_left_leaves_again(void **state) 
     close(w);
 }
 
+/* Nothing of it stands in the pool, which has no reason to think that the device has anything of the lead. */
+static void what_lost_on_a_lead_that_left_unread_leaves_its_author(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, MONA, "Li Wei");
+    world_set(w, MONA, lead, "owner", "person 1");
+    sync(w, MONA);
+    world_stray(w, BOB, lead);
+    world_run(w, 5000);
+    world_set(w, MONA, lead, "notes", "v900 by 2");
+    world_set(w, MONA, lead, "owner", "person 0");
+    sync(w, MONA);
+    push_unheard(w, BOB);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    assert_false(world_holds(w, BOB, lead));
+    expect_text(w, ANN, lead, "notes", "v900 by 2");
+    close(w);
+}
+
 /* ---- grants ---- */
+
+/* By the time its author hears that it was taken, the event that entitled to it is gone, and no scope that is left has ever held it. */
+static void a_note_acknowledged_after_its_event_was_taken_leaves_with_the_event(void **state) {
+    (void)state;
+    world *w = make();
+    uint32_t lead = world_make_lead(w, MONA, "Li Wei");
+    world_set(w, MONA, lead, "event", "ifa");
+    world_grant(w, ANN, GRANT_IFA, true);
+    world_settle(w, false);
+    uint32_t touch = make_touch(w, ANN, lead, "v900 by 0");
+    push_unheard(w, ANN);
+    world_grant(w, ANN, GRANT_IFA, false);
+    world_settle(w, false);
+    assert_int_equal(in_review(w, REVIEW_OUTSIDE), 0);
+    assert_false(world_holds(w, ANN, touch));
+    expect_text(w, MONA, touch, "text", "v900 by 0");
+    close(w);
+}
 
 static void who_is_granted_the_pool_keeps_what_was_made(void **state) {
     (void)state;
@@ -554,6 +602,8 @@ int main(void) {
         cmocka_unit_test(a_note_to_a_lead_outside_the_scopes_goes_to_review),
         cmocka_unit_test(a_note_whose_first_half_awaits_review_keeps_the_half_that_stands),
         cmocka_unit_test(what_is_applied_late_to_a_lead_that_left_leaves_again),
+        cmocka_unit_test(what_lost_on_a_lead_that_left_unread_leaves_its_author),
+        cmocka_unit_test(a_note_acknowledged_after_its_event_was_taken_leaves_with_the_event),
         cmocka_unit_test(who_is_granted_the_pool_keeps_what_was_made),
         cmocka_unit_test(a_grant_taken_and_given_again_while_away_is_read_anew),
         cmocka_unit_test(grants_and_their_ends_outlive_a_restore),
