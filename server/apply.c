@@ -332,8 +332,6 @@ lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *a
         give_verdict(verdicts, index, -1, VERDICT_RECEIVED, "");
     } else if (!err && !absorbed)
         err = apply_loaded(p, set, index, author, &rec, &kept, &pl, verdicts, error);
-    if (!err && !absorbed && !why)
-        err = rights_note_written(p, author->rights, &rec, &kept, error);
     free(pl.fresh);
     free(pl.order);
     record_fini(&rec);

@@ -211,24 +211,6 @@ static bool add_joined(builder *b, uint64_t seq_in, uint64_t seq_last) {
     return true;
 }
 
-/* Who reads from the beginning has nothing to let go of, but what it made and no scope ever held there. */
-static bool may_hold_it(builder *b, const lp_id *id) {
-    store_row row;
-    bool may = !b->start;
-    if (may)
-        return true;
-    lp_err err = b->members->ops->read(b->members, id, &row, &b->error);
-    if (err == LP_NOT_FOUND)
-        return true; /* purged, and nobody knows any more who made it */
-    if (err || !take_row(b, &row)) {
-        b->err = err ? err : b->err;
-        return false;
-    }
-    for (uint32_t i = 0; i < b->rec.count && !may; i++)
-        may = auth_wrote(b->device, b->rec.regs[i].stamp.author);
-    return may;
-}
-
 /* A record joined the scope, changed, or left. */
 static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
     builder *b = ctx;
@@ -239,8 +221,9 @@ static bool add_member(void *ctx, const lp_id *id, uint64_t seq_last) {
         return false;
     if (m.seq_out && BUG(LEFT_NOT_TOLD))
         return true;
+    /* Who reads from the beginning lets go of what does not come. */
     if (m.seq_out && !BUG(LEFT_STILL_SENT))
-        return may_hold_it(b, id) ? add_id(b, &b->left, id, seq_last) : !b->err;
+        return b->start || add_id(b, &b->left, id, seq_last);
     b->err = b->members->ops->read(b->members, id, &row, &b->error);
     if (b->err == LP_NOT_FOUND) {
         b->err = LP_OK;

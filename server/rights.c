@@ -89,31 +89,3 @@ lp_err rights_judge(pool *p, const rights *r, const change_set *set, const recor
         *why_out = REVIEW_OUTSIDE;
     return err;
 }
-
-/* One of the author's scopes holds the record; *mine_out: the first narrow one. */
-static bool holds_now(const pool *p, const rights *r, const scope_set *set, uint32_t *mine_out) {
-    *mine_out = 0;
-    for (uint32_t i = 0; i < r->may.standing; i++) {
-        uint32_t number = number_of(p, r, &r->may.list[i]);
-        if (number && holds(p, set, number))
-            return true;
-        *mine_out = number && !*mine_out ? number : *mine_out;
-    }
-    return false;
-}
-
-lp_err rights_note_written(pool *p, const rights *r, const record *rec, const rows_kept *kept, lp_error *error) {
-    scope_set now;
-    uint32_t mine;
-    uint64_t seq;
-    if (!r || r->whole || rec->count == 0 || rows_scope(rec->kind) != SCOPE_POOL)
-        return LP_OK;
-    /* What leaves with this very change is told by its move. */
-    if (kept->known && holds_now(p, r, &kept->before, &mine))
-        return LP_OK;
-    lp_err err = scopes_of_stored(p, rec, &now, error);
-    if (err || holds_now(p, r, &now, &mine) || !mine)
-        return err;
-    err = p->store->ops->take_seq(p->store, 1, &seq, error);
-    return err ? err : scopes_note_written(p, mine, &rec->id, seq, error);
-}

@@ -24,7 +24,5 @@ lp_err rights_load(pool *p, const device *d, rights *rights_out, lp_error *error
 /** *why_out becomes REVIEW_OUTSIDE if the set may not be applied. `rec` is the record as it is stored. `r` NULL: everything may. */
 lp_err rights_judge(pool *p, const rights *r, const change_set *set, const record *rec, const rows_kept *kept,
                     uint32_t *why_out, lp_error *error);
-/** A set was judged and may be applied: if its author does not hold the record, the device is to let go of it (again). */
-lp_err rights_note_written(pool *p, const rights *r, const record *rec, const rows_kept *kept, lp_error *error);
 
 #endif

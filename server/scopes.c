@@ -451,17 +451,6 @@ lp_err scopes_forget(pool *p, const record *rec, const scope_set *held, lp_error
     return err ? err : move(p, &rec->id, held, &none, sum_of(p, rec), (digest){0}, seq, error);
 }
 
-lp_err scopes_note_written(pool *p, uint32_t number, const lp_id *id, uint64_t seq, lp_error *error) {
-    scope_member before;
-    lp_err err = scopes_member(p, number, id, &before, error);
-    if (err && err != LP_NOT_FOUND)
-        return err;
-    scope_member now = {before.seq_in, before.seq_out, seq};
-    if (now.seq_in == 0)
-        now.seq_in = now.seq_out = seq;
-    return put_member(p, number, id, &before, now, error);
-}
-
 /* ---- opening ---- */
 
 typedef struct id_list {

@@ -53,8 +53,6 @@ lp_err scopes_moved(pool *p, const record *rec, const scope_set *before, bool kn
                     uint64_t seq, lp_error *error);
 /** A record is about to be removed: it leaves its scopes. */
 lp_err scopes_forget(pool *p, const record *rec, const scope_set *held, lp_error *error);
-/** A record that a person has written to and does not hold: their device is told, perhaps again, to let it go. */
-lp_err scopes_note_written(pool *p, uint32_t number, const lp_id *id, uint64_t seq, lp_error *error);
 /** LP_NOT_FOUND if it never was a member. */
 lp_err scopes_member(pool *p, uint32_t number, const lp_id *id, scope_member *member_out, lp_error *error);
 
