@@ -113,9 +113,13 @@ void scene_future(world *w, uint32_t who) {
     world_count(w, FAULT_FUTURE);
     w->records[lead].ahead = true;
     buf value = {0};
+    world_typed t = {.device = who, .record = lead, .field = LEAD_NEED};
     snprintf(text, sizeof text, "ahead %u", w->values++);
     wire_put_text(&value, span_text(text));
-    world_force_after(w, who, &w->records[lead], LEAD_NEED, buf_span(&value), (uint64_t)(w->now_ms + AHEAD_MS) << 16);
+    t.value_size = value.size;
+    memcpy(t.value, value.data, value.size);
+    if (world_force_after(w, who, &w->records[lead], LEAD_NEED, buf_span(&value), (uint64_t)(w->now_ms + AHEAD_MS) << 16))
+        world_remember(w, &t);
     buf_fini(&value);
     world_device_start(d, true);
 }

@@ -386,6 +386,8 @@ void world_search(world *w, uint32_t who);
 void world_delete(world *w, uint32_t who, uint32_t record);
 /** Sets some field of a lead to a text nobody has typed before. */
 void world_write(world *w, uint32_t who, uint32_t record);
+/** Puts something typed past the ledger into it. */
+void world_remember(world *w, const world_typed *typed);
 /** Writes one value past the library's own checks and the ledger, as a program of another version might. False: the replica was locked. */
 bool world_force(world *w, uint32_t who, const world_record *rec, uint32_t field, span value);
 /** The same with a stamp after a hybrid time, and nothing that says so: the server is the first to notice. */

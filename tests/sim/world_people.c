@@ -28,7 +28,7 @@ static bool same_register(const world_typed *a, const world_typed *b) {
     return a->device == b->device && a->record == b->record && a->field == b->field && strcmp(a->key, b->key) == 0;
 }
 
-static void remember(world *w, const world_typed *typed) {
+void world_remember(world *w, const world_typed *typed) {
     if (w->typed_count == w->typed_capacity) {
         w->typed_capacity = w->typed_capacity ? w->typed_capacity * 2 : 64;
         w->typed = realloc(w->typed, w->typed_capacity * sizeof *w->typed);
@@ -116,7 +116,7 @@ static void enter_draft(world *w, const draft *dr) {
         t.stamp = stored->stamp;
         record_fini(&rec);
         buf_fini(&bytes);
-        remember(w, &t);
+        world_remember(w, &t);
     }
 }
 
@@ -384,7 +384,7 @@ void world_stray(world *w, uint32_t who, uint32_t record_index) {
     memcpy(t.value, value.data, value.size);
     t.value_size = value.size;
     if (world_force(w, who, &w->records[record_index], LEAD_NOTES, buf_span(&value))) {
-        remember(w, &t);
+        world_remember(w, &t);
         w->records[record_index].moved = true; /* it comes, awaits review and goes */
         world_happened(w, EVENT_STRAY);
     }
