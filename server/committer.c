@@ -282,8 +282,7 @@ static lp_err run_invite(pool *p, job *j, lp_error *error) {
     return err;
 }
 
-/* What devices write waits until somebody has said what time it is (timekeeper.h); so does what an older connection of a device sent
- * when it has greeted on another since (greetings.h). */
+/* What devices write waits until somebody has said what time it is (timekeeper.h), or until they have greeted again (greetings.h). */
 static lp_err may_write(pool *p, const job *j, lp_error *error) {
     char why[TIMEKEEPER_TEXT_BYTES];
     bool changes = j->kind == JOB_PUSH || j->kind == JOB_REOFFER;
@@ -291,7 +290,7 @@ static lp_err may_write(pool *p, const job *j, lp_error *error) {
     if ((changes || joins) && timekeeper_troubled(&p->time, why))
         return err_set(error, LP_BUSY, "%s", why);
     if (changes && greetings_passed(p->greetings, j->device, j->greeting))
-        return err_set(error, LP_BUSY, "the device has greeted again on another connection");
+        return err_set(error, LP_BUSY, "this connection does not write any more; greet again");
     return LP_OK;
 }
 
@@ -301,7 +300,11 @@ static lp_err run(pool *p, job *j, lp_error *error) {
         return err;
     switch (j->kind) {
     case JOB_PUSH:
-        return run_push(p, j, error);
+        err = run_push(p, j, error);
+        /* The copy's next batch may be here already, and says that the author saw what is in this one. */
+        if (err == LP_CLONED)
+            greetings_end(p->greetings, j->device);
+        return err;
     case JOB_FENCE:
         return run_fence(p, j, error);
     case JOB_JOIN:

@@ -48,6 +48,10 @@ uint64_t greetings_next(greetings *g, uint32_t device) {
     return number;
 }
 
+void greetings_end(greetings *g, uint32_t device) {
+    greetings_next(g, device);
+}
+
 bool greetings_passed(const greetings *g, uint32_t device, uint64_t greeting) {
     slot *latest = find(g, device);
     return latest && atomic_load(latest) > greeting;

@@ -17,7 +17,9 @@ greetings *greetings_new(void); /**< NULL if out of memory */
 void greetings_free(greetings *g);
 /** The number of a device's new greeting, above all before; 0 if out of memory. */
 uint64_t greetings_next(greetings *g, uint32_t device);
-/** True if the device has greeted again since. */
+/** Nothing of what the device's connections have sent so far is written any more: one of them is a copy's. */
+void greetings_end(greetings *g, uint32_t device);
+/** True if the device has greeted again since, or its greetings were ended. */
 bool greetings_passed(const greetings *g, uint32_t device, uint64_t greeting);
 
 #endif

@@ -274,6 +274,26 @@ static void a_batch_number_with_other_content_is_a_clone(void **state) {
     hand_close(&h);
 }
 
+/* It builds on the one that was refused: the copy comes again as another device, with both. */
+static void what_a_clone_sent_behind_the_refused_batch_is_not_applied(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 1);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Acme");
+    hand_expect(&h, MSG_SYNCED);
+    uint64_t seq = committer_seq(h.world->committer);
+    hand_push_text(&h, 1, LEAD_COMPANY, "Other");
+    hand_expect_refused(&h, LP_CLONED);
+    hand_push_text(&h, 2, LEAD_COMPANY, "Other AG");
+    hand_expect(&h, MSG_BUSY);
+    assert_int_equal(committer_seq(h.world->committer), seq);
+    hand_greet(&h, 1);
+    hand_repeat(&h);
+    hand_expect(&h, MSG_SYNCED);
+    hand_close(&h);
+}
+
 static void a_number_that_was_given_up_and_used_all_the_same_is_a_clone(void **state) {
     hand h;
     (void)state;
@@ -771,6 +791,7 @@ int main(void) {
         cmocka_unit_test(a_batch_sent_twice_gets_the_remembered_verdicts),
         cmocka_unit_test(a_batch_number_with_other_content_is_a_clone),
         cmocka_unit_test(one_stamp_with_two_values_is_told),
+        cmocka_unit_test(what_a_clone_sent_behind_the_refused_batch_is_not_applied),
         cmocka_unit_test(a_number_that_was_given_up_and_used_all_the_same_is_a_clone),
         cmocka_unit_test(a_hello_below_the_high_water_is_a_clone),
         cmocka_unit_test(gaps_between_batch_numbers_are_legal),

@@ -118,7 +118,8 @@ void scene_future(world *w, uint32_t who) {
     wire_put_text(&value, span_text(text));
     t.value_size = value.size;
     memcpy(t.value, value.data, value.size);
-    if (world_force_after(w, who, &w->records[lead], LEAD_NEED, buf_span(&value), (uint64_t)(w->now_ms + AHEAD_MS) << 16))
+    if (world_force_after(w, who, &w->records[lead], LEAD_NEED, buf_span(&value),
+                          (uint64_t)(w->now_ms + AHEAD_MS) << 16))
         world_remember(w, &t);
     buf_fini(&value);
     world_device_start(d, true);

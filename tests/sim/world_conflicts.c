@@ -207,8 +207,8 @@ void world_check_conflicts(world *w) {
         int64_t most_ms = CLOCK_TOLERANCE_MS + w->slowest_ms;
         if (w->repairs && most_ms < APPLY_AHEAD_MS)
             most_ms = APPLY_AHEAD_MS;
-        world_expect(w, ahead_ms <= most_ms,
-                     "a stamp is %lld ms later than the server's time (I9)", (long long)ahead_ms);
+        world_expect(w, ahead_ms <= most_ms, "a stamp is %lld ms later than the server's time (I9)",
+                     (long long)ahead_ms);
     }
     assert_int_equal(w->reader->ops->feed(w->reader, SCOPE_POOL, 0, on_row, &walk, NULL), LP_OK);
     world_expect(w, walk.found == walk.expected, "%u conflict records, %u conflicts in history (I4)", walk.found,
