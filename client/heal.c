@@ -63,6 +63,14 @@ static bool add_to_scopes(void *ctx, const lp_id *id, uint64_t held, digest sum)
     return true;
 }
 
+/* A row that is gone comes again under another number, or not at all: what was replaced in it belongs to nothing any more, and would not leave
+ * with the record. What is unsent or refused can still be rescued (rescue.h), with what it replaced. */
+static lp_err drop_lost_past(replica *r, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_PAST_DROP_LOST, error);
+    lp_err err = s ? statement_run(r, s, "save", error) : LP_IO;
+    return err || sqlite3_changes(r->db) == 0 ? err : replica_scrub_later(r, error);
+}
+
 static lp_err audit(replica *r, lp_error *error) {
     digest sums[HELD_SCOPES_MAX] = {{0}};
     lp_err err = each_layer(r, UINT64_MAX, &range_of_all, add_to_scopes, sums, error);
@@ -72,6 +80,8 @@ static lp_err audit(replica *r, lp_error *error) {
         r->touched |= scope->changed;
         scope->sum = sums[scope->number];
     }
+    if (!err)
+        err = drop_lost_past(r, error);
     return err ? err : replica_meta_put_int(r, "audit.last_ms", r->env->wall_ms(r->env->ctx), error);
 }
 

@@ -4,7 +4,8 @@
  * messages.def DIGESTS) narrow the difference down to the records it is about, and these come whole. Nothing has to be read from the beginning, and
  * nobody has to join again.
  *
- *     AUDIT      the kept digests are made anew from the rows: a row that changed by itself shows only then
+ *     AUDIT      the kept digests are made anew from the rows: a row that changed by itself shows only then. The past of rows that
+ *                are gone goes after them
  *     NARROWING  ranges of ids that cover the scope; those that differ are split, until few records are left
  *     READING    these records, whole: they replace what is here. What the server does not have goes to `recovered`
  *     again, TRIES_MAX times at most between two audits; the last but one reads the scope from its beginning

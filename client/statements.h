@@ -44,6 +44,8 @@
     S(LEAVING_READY, "SELECT rid FROM leaving WHERE NOT EXISTS(SELECT 1 FROM outbox o WHERE o.rid = leaving.rid"       \
                      " AND o.oseq > ?1) LIMIT 1")                                                                      \
     S(PAST_DROP, "DELETE FROM past WHERE rid = ?1")                                                                    \
+    S(PAST_DROP_LOST, "DELETE FROM past WHERE rid NOT IN "                                                             \
+                      "(SELECT rid FROM record UNION SELECT rid FROM outbox UNION SELECT rid FROM refused)")           \
     S(UNINDEXED_DROP, "DELETE FROM unindexed WHERE rid = ?1")                                                          \
     S(REFUSED_HAS, "SELECT 1 FROM refused WHERE rid = ?1 LIMIT 1")                                                     \
     S(UNINDEXED, "INSERT OR IGNORE INTO unindexed(rid) VALUES(?1)")                                                    \

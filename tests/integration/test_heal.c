@@ -213,6 +213,30 @@ static void a_reps_own_leads_are_healed_as_well(void **state) {
     world_free(w);
 }
 
+/* The row comes again under another number; what had been replaced in it was known by the old one. */
+static void what_was_past_of_a_row_that_is_gone_does_not_stay_for_ever(void **state) {
+    (void)state;
+    world_options options = {.engine = &store_memory_ops, .devices = 3, .reps = 3, .seed = 7, .name = "past_heal"};
+    world *w = world_new(&options);
+    uint32_t lead = world_make_lead(w, 2, "Li Wei");
+    world_set(w, 2, lead, "company", "v900 by 2");
+    world_set(w, 2, lead, "owner", "person 1");
+    world_settle(w, false);
+    world_make_lead(w, 1, "has the last number");
+    world_set(w, 2, lead, "company", "v901 by 2");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[1], "SELECT count(*) FROM past"), 1);
+    assert_true(world_damage(w, 1, DAMAGE_ROW_GONE, &w->records[lead].id));
+    world_settle(w, false);
+    assert_true(world_holds(w, 1, lead));
+    world_set(w, 2, lead, "owner", "person 0");
+    world_settle(w, false);
+    assert_false(world_holds(w, 1, lead));
+    assert_int_equal(world_device_count(&w->devices[1], "SELECT count(*) FROM past"), 0);
+    world_check(w);
+    world_free(w);
+}
+
 static void a_digest_that_the_server_keeps_wrong_costs_nobody_anything(void **state) {
     (void)state;
     world *w = make(300, &store_memory_ops);
@@ -249,6 +273,7 @@ int main(void) {
         cmocka_unit_test(unsent_changes_of_a_damaged_record_are_not_touched),
         cmocka_unit_test(a_replica_that_has_lost_all_but_one_row_is_filled_again),
         cmocka_unit_test(a_reps_own_leads_are_healed_as_well),
+        cmocka_unit_test(what_was_past_of_a_row_that_is_gone_does_not_stay_for_ever),
         cmocka_unit_test(a_digest_that_the_server_keeps_wrong_costs_nobody_anything),
     };
     return cmocka_run_group_tests_name("integration_heal", tests, NULL, NULL);
