@@ -1,12 +1,6 @@
-/* scrub.h - the last bytes of what was removed: the unused middles of pages.
+/* scrub.h - the last bytes of what was removed leave a replica's file: zeros over the unused middles of its pages (middles.h).
  *
- * Why: secure_delete overwrites what is deleted. But rows that a split moves to another page leave a copy where they were, between the
- * list of the page's cells and the cells, where nothing is deleted and SQLite never looks again.
- *
- * Invariants:
- *   (1) Only bytes that mean nothing to SQLite change, in pages whose parts add up. A write that is cut off does no harm: of such a page
- *       the old bytes and zeros are equally good, in any mixture of sectors.
- *   (2) Nothing is read into the connection's memory that the file no longer holds: what it kept of pages is given up.
+ * Invariant: nothing is read into the connection's memory that the file no longer holds: what it kept of pages is given up.
  * The file is reached through the connection's own handle, so whatever VFS is below SQLite is below this too, and locks stay as they are. */
 #ifndef CLIENT_SCRUB_H
 #define CLIENT_SCRUB_H

@@ -1,10 +1,12 @@
 /* sqlite_drop.c - taking away for good: rows, history, and what is left of them in the files.
  *
  * SQLite overwrites what is deleted with zeros (secure_delete), but in the log, and the database file keeps the old page until a
- * checkpoint; the log keeps old frames until it is cut. So a scrub copies all of the log into the database and cuts it to nothing. */
+ * checkpoint; the log keeps old frames until it is cut; and pages that were split keep copies in their unused middles. So a scrub copies all of the
+ * log into the database, cuts it to nothing, and writes zeros over the middles. */
 #include <assert.h>
 
 #include "proto/err.h"
+#include "proto/middles.h"
 #include "server/store/sqlite.h"
 
 #define SCRUB_BUSY_MS 50 /* the commit thread waits no longer than this for readers to be done with the log */
@@ -75,6 +77,30 @@ lp_err sqlite_drop_row(store *base, const lp_id *id, lp_error *error) {
     return LP_OK;
 }
 
+/* ---- files ---- */
+
+static bool read_at(void *ctx, void *bytes, size_t size, uint64_t at) {
+    sqlite3_file *file = ctx;
+    return file->pMethods->xRead(file, bytes, (int)size, (sqlite3_int64)at) == SQLITE_OK;
+}
+
+static bool write_at(void *ctx, const void *bytes, size_t size, uint64_t at) {
+    sqlite3_file *file = ctx;
+    return file->pMethods->xWrite(file, bytes, (int)size, (sqlite3_int64)at) == SQLITE_OK;
+}
+
+/* What the connection keeps of pages goes first: it would bring the copies back. Readers keep them too, and write nothing. */
+static bool wipe_middles(sql_conn *c) {
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size;
+    if (sqlite3_db_release_memory(c->db) != SQLITE_OK ||
+        sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file->pMethods ||
+        file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+        return false;
+    return middles_wipe(&(middles_file){file, (uint64_t)size, read_at, write_at}) &&
+           file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
+}
+
 lp_err sqlite_scrub(store *base, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     assert(!s->open);
@@ -86,5 +112,5 @@ lp_err sqlite_scrub(store *base, lp_error *error) {
     if (result != SQLITE_OK)
         return sql_failed(&s->conn, result, error);
     s->wal_pages = s->wal_pages_held = 0;
-    return LP_OK;
+    return wipe_middles(&s->conn) ? LP_OK : sql_failed(&s->conn, SQLITE_IOERR, error);
 }

@@ -106,8 +106,8 @@ static lp_err identify(const char *path, int64_t *version_out, lp_error *error) 
 }
 
 static lp_err build(const char *path, lp_error *error) {
-    char pragma[48];
-    sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA page_size = %d", POOL_PAGE_BYTES);
+    char pragma[80];
+    sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA auto_vacuum = NONE; PRAGMA page_size = %d", POOL_PAGE_BYTES);
     sql_conn c;
     lp_err err = sql_open(&c, path, SQL_BUILDER, error);
     if (err == LP_OK)
