@@ -76,6 +76,35 @@ static void what_was_forgotten_too_early_is_offered_from_what_stands(void **stat
     world_free(w);
 }
 
+/* What its author replaced, and what somebody else did, no backup that counts is without: it stands nowhere, and is offered by nobody. What
+ * stands says, rightly, that its author saw it. */
+static void what_was_forgotten_and_replaced_stays_in_its_authors_past(void **state) {
+    (void)state;
+    world *w = make(2);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    world_server_backup(w, "old.db");
+    world_set(w, 0, lead, "company", "replaced by its author");
+    world_set(w, 0, lead, "city", "replaced by somebody else");
+    world_settle(w, false);
+    w->now_ms += w->pool.backup_retention_ms + 1000;
+    world_server_backup(w, "new.db");
+    world_settle(w, false);
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM kept"), 0);
+    world_set(w, 0, lead, "company", "written later");
+    world_set(w, 1, lead, "city", "written by somebody else");
+    world_settle(w, false);
+    world_server_restore(w, "old.db");
+    world_settle(w, false);
+    for (uint32_t who = 0; who < 2; who++) {
+        expect_text(w, who, lead, "company", "written later");
+        expect_text(w, who, lead, "city", "written by somebody else");
+    }
+    assert_int_equal(world_device_count(&w->devices[0], "SELECT count(*) FROM past"), 2);
+    world_check(w);
+    world_free(w);
+}
+
 static void an_offer_cut_short_goes_on_where_it_was(void **state) {
     (void)state;
     world *w = make(1);
@@ -248,6 +277,7 @@ int main(void) {
         cmocka_unit_test(a_device_brings_back_what_a_restored_server_has_lost),
         cmocka_unit_test(what_every_backup_has_is_kept_no_longer),
         cmocka_unit_test(what_was_forgotten_too_early_is_offered_from_what_stands),
+        cmocka_unit_test(what_was_forgotten_and_replaced_stays_in_its_authors_past),
         cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
         cmocka_unit_test(a_batch_that_follows_what_a_set_back_server_lacks_does_not_hide_it),
         cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),

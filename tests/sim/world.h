@@ -147,6 +147,14 @@ typedef struct world_batch {
 
 #define WORLD_BATCHES_KEPT 8
 
+/** A backup of the pool, as the office knows it. */
+typedef struct world_backup {
+    char name[16];
+    int64_t made_ms;
+} world_backup;
+
+#define WORLD_BACKUPS_KEPT 8
+
 typedef struct world_device {
     world *world;
     uint32_t index;
@@ -211,6 +219,9 @@ struct world {
     uint32_t revoked_author; /**< 0: nobody is */
     bool copied;   /**< a device was cloned or set back: what it had not sent may come twice, under two stamps */
     bool searched; /**< some device has an index */
+    world_backup made[WORLD_BACKUPS_KEPT]; /**< oldest first */
+    uint32_t made_count;
+    int64_t forgotten_ms; /**< devices may have forgotten what was accepted up to then, and the pool too; 0: nothing */
     uint32_t backups, restores; /**< the schedule's */
     uint32_t repairs;           /**< of the server's clock */
     store *store;
@@ -306,6 +317,8 @@ void world_server_backup(world *w, const char *name);
 void world_server_restore(world *w, const char *name);
 /** The same behind its back: the file is copied in place. */
 void world_server_set_back(world *w, const char *name);
+/** True if nobody has to have a change of that stamp any more, unless it stands: the pool was put back to before it by a backup too old to count. */
+bool world_is_forgotten(const world *w, stamp at);
 /** The machine loses power, if it has not yet, and starts again. In memory nothing is lost. */
 void world_server_power_cut(world *w);
 void world_server_take(world *w, world_parcel *p);

@@ -1,6 +1,6 @@
 /* world_bases.c - what an author was looking at is something that was there: the base of every entry of history is the stamp of another
- * entry of the record, or of a change that was refused or, after a restore, offered again by a device that is revoked now: it awaits review; and
- * it is no older than what the author's device showed. A base that names an unsent value its own author replaced would hide a
+ * entry of the record, or of a change that was refused or, after a restore, offered again by a device that is revoked now: it awaits review, or
+ * that nobody had to keep, as it was older than the backups that count; and it is no older than what the author's device showed. A base that names an unsent value its own author replaced would hide a
  * conflict, and nothing that is derived from history could tell. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,7 +115,7 @@ void world_check_bases(world *w) {
         review_each(&w->pool, on_review, &awaiting, NULL);
         w->store->ops->rollback(w->store);
         for (uint32_t i = 0; i < walk.count && walk.count < ENTRIES_MAX; i++)
-            world_expect(w, is_there(&walk, walk.bases[i]),
+            world_expect(w, is_there(&walk, walk.bases[i]) || world_is_forgotten(w, walk.bases[i]),
                          "record %u: an entry of history says that its author saw what never was there (I4)", r);
     }
 }

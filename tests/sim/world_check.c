@@ -3,7 +3,8 @@
  *   I2  every replica's server layer is the pool restricted to its scopes, byte for byte, and both digests say so
  *   I5  what is not in its scopes is on no page of its disk (world_scopes.c)
  *   I1, I7  every change reported saved is in the server's history once, or was overwritten by its own author before it was sent and is
- *       in the author's past, or was refused and is kept with the reason
+ *       in the author's past, or was refused and is kept with the reason; what stood nowhere any more when a backup older than those that
+ *       count was restored is in the past alone
  *   I4  what stands is the greatest of history; nothing is in history twice; conflict records follow from it (world_conflicts.c)
  *   I9  no stamp is later than the server's time by more than the tolerance, and a device's stamps keep the order of typing; those that follow
  *       a stamp from the future keep it among what was typed on their record, and leave others alone (client/clock.h, invariant 4) */
@@ -263,12 +264,13 @@ static void check_typed(world *w, uint32_t index, typed_order *orders) {
                  "change %u of device %u, field %u, is in history %u times (typed %u)", index, t->device, t->field,
                  walk.found, times);
     bool past = in_past(d, t, id);
+    bool replaced = t->superseded || world_is_forgotten(w, t->stamp);
     /* What its author replaced before it was sent goes with the record, when that leaves. */
     bool may_leave = world_may_lose(w, t->device, t->record) || t->stray;
     bool forgotten = t->stored && w->records[t->record].purged;
     world_expect(w,
                  walk.found || forgotten || in_refused(d, t, id) ||
-                     (t->superseded && (past || is_nil(t) || d->revoked || may_leave)) || is_set_aside(w, d, t, id) ||
+                     (replaced && (past || is_nil(t) || d->revoked || may_leave)) || is_set_aside(w, d, t, id) ||
                      t->may_be_lost,
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
     world_expect(w, !walk.found || stamp_ms(walk.at) <= pool_now_ms(&w->pool) + APPLY_AHEAD_MS,

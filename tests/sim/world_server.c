@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
+#include "server/apply.h"
 #include "server/control_arguments.h"
 #include "server/restore.h"
 #include "server/store/files.h"
@@ -134,6 +135,25 @@ void world_server_backup(world *w, const char *name) {
     world_expect(w, !w->store->ops->backup(w->store, path, NULL, NULL, &error), "backup: %s", error.message);
     note_backup(w, JOB_BACKUP);
     world_note(w, "backup at %llu", (unsigned long long)committer_seq(w->committer));
+    assert_true(w->made_count < WORLD_BACKUPS_KEPT);
+    world_backup *made = &w->made[w->made_count++];
+    snprintf(made->name, sizeof made->name, "%s", name);
+    made->made_ms = w->now_ms;
+}
+
+/* Nobody restores a backup that is older than those which count, but in need. What a later one holds devices had been told to forget by then. */
+static void note_restored(world *w, const char *name) {
+    int64_t made_ms = 0;
+    for (uint32_t i = 0; i < w->made_count; i++)
+        if (strcmp(w->made[i].name, name) == 0)
+            made_ms = w->made[i].made_ms;
+    int64_t latest_ms = w->made[w->made_count - 1].made_ms;
+    if (w->now_ms - made_ms > w->pool.backup_retention_ms && latest_ms > made_ms)
+        w->forgotten_ms = latest_ms;
+}
+
+bool world_is_forgotten(const world *w, stamp at) {
+    return w->forgotten_ms && stamp_ms(at) <= w->forgotten_ms + APPLY_AHEAD_MS;
 }
 
 void world_server_restore(world *w, const char *name) {
@@ -141,6 +161,7 @@ void world_server_restore(world *w, const char *name) {
     lp_error error = {.message = ""};
     restored result;
     backup_path(w, name, path);
+    note_restored(w, name);
     world_server_crash(w);
     world_expect(w, !restore_pool(w->path, path, &w->env, w->pool.ledger, NULL, NULL, &result, &error), "restore: %s",
                  error.message);
@@ -154,6 +175,7 @@ void world_server_set_back(world *w, const char *name) {
     char path[400], database[80], file[96];
     lp_error error = {.message = ""};
     backup_path(w, name, path);
+    note_restored(w, name);
     world_server_crash(w);
     snprintf(database, sizeof database, "%s/pool.db", w->path);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
