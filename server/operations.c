@@ -177,7 +177,10 @@ static lp_err do_revoke(pool *p, span arguments, buf *out, lp_error *error) {
     if (!err)
         err = number > UINT32_MAX ? LP_NOT_FOUND : auth_device_load(p, (uint32_t)number, &d, error);
     if (err == LP_NOT_FOUND)
-        return err_set(error, err, "there is no device %s; leadpoold devices lists them", text);
+        return err_set(error, err,
+                       "there is no device %s; leadpoold devices lists them, and who joined after a restored backup "
+                       "once they have called",
+                       text);
     if (!err && !d.revoked_ms) {
         int64_t now_ms = pool_now_ms(p);
         err = ledger_note_revoked(p->ledger, d.number, span_of(d.public_key, sizeof d.public_key), now_ms, error);

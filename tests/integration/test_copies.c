@@ -272,6 +272,29 @@ static void a_device_that_joined_after_the_backup_is_not_locked_out(void **state
     world_free(w);
 }
 
+static void a_device_that_a_restored_pool_does_not_know_can_be_revoked_once_it_has_called(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint8_t token[INVITE_TOKEN_BYTES];
+    world_server_backup(w, "early.db");
+    world_invite(w, "Zhang Min", "manager", token);
+    w->options.devices = 2;
+    world_device_open(w, 1, true);
+    world_device_join(w, 1, token);
+    world_settle(w, false);
+    world_server_restore(w, "early.db");
+    world_revoke(w, 1);
+    assert_false(w->devices[1].revoked);
+    world_settle(w, false);
+    world_revoke(w, 1);
+    assert_true(w->devices[1].revoked);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    assert_false(world_holds(w, 1, lead));
+    world_check(w);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_brings_back_what_a_restored_server_has_lost),
@@ -285,6 +308,7 @@ int main(void) {
         cmocka_unit_test(a_copy_that_skips_the_number_its_twin_has_used_is_noticed),
         cmocka_unit_test(a_phone_set_back_reads_again_what_it_had_written_since),
         cmocka_unit_test(a_device_that_joined_after_the_backup_is_not_locked_out),
+        cmocka_unit_test(a_device_that_a_restored_pool_does_not_know_can_be_revoked_once_it_has_called),
     };
     return cmocka_run_group_tests_name("integration_copies", tests, NULL, NULL);
 }
