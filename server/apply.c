@@ -214,6 +214,40 @@ static lp_err forget_known(pool *p, const change_set *set, plan *pl, lp_error *e
     return err;
 }
 
+typedef struct moved_walk {
+    const change_set *set;
+    stamp at; /* none: it is not there */
+} moved_walk;
+
+/* An author who writes the same again has seen more by then: author, base and a value tell which change it was. */
+static bool find_moved(void *ctx, const store_history *entry) {
+    moved_walk *walk = ctx;
+    uint8_t base[STAMP_BYTES];
+    stamp_pack(walk->set->base, base);
+    if (!(entry->stamp.time & STAMP_MOVED) || entry->stamp.author != walk->set->stamp.author ||
+        !span_equal(entry->bases, span_of(base, sizeof base)))
+        return true;
+    wire_reader from = wire_open(entry->body);
+    reg there, change;
+    while (from.at < from.end && change_unpack(&from, &there))
+        for (change_set set = *walk->set; change_next(&set, &change);)
+            if (change.field == there.field && span_equal(change.key, there.key) &&
+                span_equal(change.value, there.value))
+                walk->at = entry->stamp;
+    return stamp_is_none(walk->at);
+}
+
+/* A set that was accepted once, when this server's clock was ahead, is from now at the latest: from when it was offered first. */
+static lp_err move_to_now(pool *p, change_set *set, lp_error *error) {
+    moved_walk walk = {set, STAMP_NONE};
+    lp_err err = p->store->ops->history(p->store, &set->id, find_moved, &walk, error);
+    if (!err && stamp_is_none(walk.at))
+        walk.at = (stamp){hlc_next(&p->clock, pool_now_ms(p)).time | STAMP_MOVED, set->stamp.author};
+    if (!err)
+        set->stamp = walk.at;
+    return err;
+}
+
 /* Stores what a compared plan brings. */
 static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_author *author, record *rec,
                          rows_kept *kept, apply_verdicts *verdicts, lp_error *error) {
@@ -279,12 +313,12 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
     bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
     if (future && !author->reoffer)
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
-    /* Accepted once, when this server's clock was ahead: it is from now at the latest. */
-    if (future)
-        set->stamp.time = hlc_next(&p->clock, pool_now_ms(p)).time | STAMP_MOVED;
+    lp_err err = future ? move_to_now(p, set, error) : LP_OK;
+    if (err)
+        return err;
     size_t mark = verdicts->list.size;
     uint32_t count = verdicts->count;
-    lp_err err = read_set(set, index, rec, pl, verdicts, error);
+    err = read_set(set, index, rec, pl, verdicts, error);
     const char *reason = err ? NULL : refusal(set, pl, author, rec);
     if (reason) {
         verdicts->list.size = mark; /* one verdict for all of it instead of those of its fields */

@@ -188,6 +188,45 @@ static void a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered
     hand_close(&h);
 }
 
+/* Of several epochs, or because the answer was lost. What its author wrote twice, with something else between, was written twice. */
+static void what_was_moved_to_now_is_taken_once_however_often_it_is_offered(void **state) {
+    static const char *const texts[] = {"first", "second", "first"};
+    hand h;
+    buf entries = {0};
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    h.clock_ms = INT64_C(3600000) * 24 * 365;
+    wire_put_array(&entries, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        hand_push_text(&h, 1, LEAD_COMPANY, texts[i]);
+        hand_expect(&h, MSG_CLOCK);
+        seal(&h, pushed_changes(&h), &entries);
+        h.base = (stamp){h.clock.last, h.device};
+    }
+    h.clock_ms = 0;
+    hand_connect(&h);
+    hand_greet(&h, 1);
+    for (int time = 0; time < 3; time++) {
+        hand_reoffer(&h, buf_span(&entries), (span){0});
+        hand_expect(&h, MSG_REOFFERED);
+        assert_int_equal(hand_history(&h), 3);
+        h.world->now_ms += 60000;
+    }
+    store_row row;
+    record rec;
+    record_init(&rec, 0, &h.record);
+    assert_int_equal(h.world->reader->ops->snapshot(h.world->reader, NULL), LP_OK);
+    assert_int_equal(h.world->reader->ops->read(h.world->reader, &h.record, &row, NULL), LP_OK);
+    assert_int_equal(record_unpack(&rec, row.body, row.stamps, NULL), LP_OK);
+    wire_reader value = wire_open(record_value(&rec, LEAD_COMPANY, (span){0}));
+    assert_true(span_equal(wire_text(&value), SPAN_LITERAL("first")));
+    h.world->reader->ops->snapshot_end(h.world->reader);
+    record_fini(&rec);
+    buf_fini(&entries);
+    hand_close(&h);
+}
+
 static bool count_recovered(void *ctx, const review_entry *entry) {
     *(uint32_t *)ctx += entry->why == REVIEW_RECOVERED;
     return true;
@@ -462,6 +501,7 @@ int main(void) {
         cmocka_unit_test(losers_come_back_once_in_whatever_sets_they_are_offered),
         cmocka_unit_test(what_cannot_be_read_or_is_anothers_is_passed_over),
         cmocka_unit_test(a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered_again),
+        cmocka_unit_test(what_was_moved_to_now_is_taken_once_however_often_it_is_offered),
         cmocka_unit_test(values_of_others_that_a_replica_still_had_go_to_review),
         cmocka_unit_test(a_pool_set_back_to_a_copy_knows_of_that_copy),
         cmocka_unit_test(backups_of_the_pool_that_is_replaced_still_count),
