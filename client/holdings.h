@@ -67,7 +67,7 @@ lp_err holdings_withdraw(replica *r, held_scope *scope, const lp_id *id, lp_erro
 /** What the next re-read of the scope does not bring is told to replica.gone. */
 lp_err holdings_doubt(replica *r, held_scope *scope, lp_error *error);
 
-/** A re-read begins. `anew`: under another epoch or generation than what came of an unfinished one. */
+/** A re-read begins. `anew`: what came of an unfinished one does not count. */
 lp_err holdings_begin_reading(replica *r, held_scope *scope, bool anew, bool new_epoch, lp_error *error);
 /** A record came, or was made here and reached the server, while scopes are re-read. */
 lp_err holdings_note_came(replica *r, held_scope *scope, int64_t rid, lp_error *error);

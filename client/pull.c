@@ -92,12 +92,19 @@ static bool same_history(const cursor *a, const cursor *b) {
     return span_equal(a->epoch, b->epoch) && a->generation == b->generation;
 }
 
-/* Answers to two requests may cross. While a re-read is under way a page that is not of one was asked for before it began; one of another
+/* A read from the beginning that begins anew because the pool has forgotten something says so. */
+static bool same_reading(const cursor *a, const cursor *b) {
+    return same_history(a, b) && a->forgot == b->forgot;
+}
+
+/* Answers to two requests may cross. While a re-read is under way a page that is not of it was asked for before it began; one of another
  * history than the cursor's likewise. */
 static bool is_stale(const page *p, const cursor *kept, const held_scope *scope) {
+    bool reading = scope->reading != READING_NEWS;
     if (p->start)
         return false;
-    return p->again != (scope->reading != READING_NEWS) || (kept->epoch.size && !same_history(kept, &p->cursor));
+    return p->again != reading ||
+           (kept->epoch.size && !(reading ? same_reading(kept, &p->cursor) : same_history(kept, &p->cursor)));
 }
 
 /* ---- pages ---- */
@@ -120,7 +127,7 @@ static lp_err apply_page(replica *r, held_scope *scope, const page *what, const 
     lp_err err = LP_OK;
     if (what->start) {
         bool new_epoch = kept->epoch.size && !span_equal(kept->epoch, what->cursor.epoch);
-        err = holdings_begin_reading(r, scope, !same_history(kept, &what->cursor), new_epoch, error);
+        err = holdings_begin_reading(r, scope, !same_reading(kept, &what->cursor), new_epoch, error);
     }
     if (!err)
         err = each_id(r, scope, what->left, holdings_release, error);
@@ -147,7 +154,9 @@ static lp_err apply_page(replica *r, held_scope *scope, const page *what, const 
         outcome->differs |= (uint64_t)!same << scope->number;
         err = same ? heal_is_well(r, scope->name, error) : LP_OK;
     }
-    return err ? err : store_cursor(r, &what->cursor, error);
+    cursor next = what->cursor;
+    next.forgot = what->more ? next.forgot : 0;
+    return err ? err : store_cursor(r, &next, error);
 }
 
 /* The scope of a page; NULL if the device does not hold it any more. Before the server has named any, pages name them. */

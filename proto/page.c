@@ -6,7 +6,7 @@
 
 /* Parts of a page on the wire: those that always come, and all that this version knows. */
 #define PARTS_ALWAYS 7
-#define PARTS_ALL 16
+#define PARTS_ALL 17
 
 /* Skips what a newer peer appended to a list of known length. */
 static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
@@ -15,7 +15,7 @@ static void skip_rest(wire_reader *r, uint32_t count, uint32_t known) {
 }
 
 void cursor_put(buf *b, const cursor *c) {
-    uint32_t count = c->again ? 7 : c->generation ? 6 : c->behind ? 5 : 4;
+    uint32_t count = c->forgot ? 8 : c->again ? 7 : c->generation ? 6 : c->behind ? 5 : 4;
     wire_put_array(b, count);
     wire_put_text(b, c->scope);
     wire_put_bytes(b, c->epoch);
@@ -27,6 +27,8 @@ void cursor_put(buf *b, const cursor *c) {
         wire_put_u64(b, c->generation);
     if (count > 6)
         wire_put_bool(b, c->again);
+    if (count > 7)
+        wire_put_u64(b, c->forgot);
 }
 
 static void take_cursor_parts(wire_reader *r, cursor *c) {
@@ -49,8 +51,10 @@ bool cursor_take(wire_reader *r, cursor *cursor_out) {
         cursor_out->generation = wire_u64(r);
     if (count > 6)
         cursor_out->again = wire_bool(r);
+    if (count > 7)
+        cursor_out->forgot = wire_u64(r);
     r->failed |= count < 4 || cursor_out->behind > cursor_out->seq;
-    skip_rest(r, count, 7);
+    skip_rest(r, count, 8);
     return !r->failed;
 }
 
@@ -58,7 +62,8 @@ bool cursor_take(wire_reader *r, cursor *cursor_out) {
 static uint32_t count_parts(const page *p) {
     const bool said[] = {p->cursor.behind > 0,     p->start,           p->whole.size > 0,
                          p->left.size > 0,         p->erased.size > 0, p->joined.size > 0,
-                         p->cursor.generation > 0, p->again,           p->purged.size > 0};
+                         p->cursor.generation > 0, p->again,           p->purged.size > 0,
+                         p->cursor.forgot > 0};
     uint32_t count = PARTS_ALWAYS;
     for (uint32_t i = 0; i < sizeof said / sizeof said[0]; i++)
         if (said[i])
@@ -99,6 +104,8 @@ void page_put(buf *b, const page *p) {
         wire_put_bool(b, p->again);
     if (count > PARTS_ALWAYS + 8)
         put_ids(b, p->purged);
+    if (count > PARTS_ALWAYS + 9)
+        wire_put_u64(b, p->cursor.forgot);
 }
 
 /* A list of ids, proved to be one; empty if there are none. */
@@ -149,6 +156,8 @@ bool page_take(wire_reader *r, page *page_out) {
         page_out->again = wire_bool(r);
     if (count > PARTS_ALWAYS + 8)
         page_out->purged = take_ids(r);
+    if (count > PARTS_ALWAYS + 9)
+        page_out->cursor.forgot = wire_u64(r);
     page_out->cursor.again = page_out->again && page_out->more;
     r->failed |= page_out->start && !page_out->again;
     r->failed |= count < PARTS_ALWAYS || page_out->cursor.behind > page_out->cursor.seq;

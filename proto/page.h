@@ -1,9 +1,9 @@
 /* page.h - cursors, pages and verdicts: the parts of sync that are lists. Thread: any.
  *
- *     cursors  := [ [ scope, epoch, seq, tag, behind?, generation?, again? ], ... ]
+ *     cursors  := [ [ scope, epoch, seq, tag, behind?, generation?, again?, forgot? ], ... ]
  *     pages    := [ page, ... ]
  *     page     := [ scope, epoch, seq, tag, more, changes, digest, behind, start, whole, left, erased, joined, generation, again,
- *                   purged ]
+ *                   purged, forgot ]
  *                 seq: the cursor after this page. digest is nil unless `more` is false: 16 bytes, of the whole scope at this
  *                 cursor. From behind on, parts that are zero or empty are left out at the end
  *                 start, again: bool; whole, left, erased, joined, purged: [ bin16 id, ... ]
@@ -33,6 +33,9 @@ typedef struct cursor {
     uint64_t generation;
     /** Between the pages of a re-read; with seq 0: wanted is one. Without, own registers do not come: the device has them. */
     bool again;
+    /** Between the pages of a pull, and on the last page of a re-read: what the pool had forgotten when it began, as a seq. If the server
+     *  begins anew because it has forgotten something that the device has not heard of, this is another, and what came before does not count. */
+    uint64_t forgot;
 } cursor;
 
 typedef struct page {

@@ -26,8 +26,9 @@ typedef struct id_list {
 typedef struct builder {
     uint32_t reader; /* the device that reads */
     const device *device;
-    bool returned; /* it has sent something before this session */
-    bool shared;   /* others have written under its number */
+    uint64_t forgot; /* what the pool had forgotten when the pull began */
+    bool returned;   /* it has sent something before this session */
+    bool shared;     /* others have written under its number */
     const epochs *epochs;
     uint64_t after;   /* its cursor */
     uint64_t since;   /* where the pull began: fields at or below it the device has */
@@ -272,7 +273,8 @@ static lp_err put_page(builder *b, store_reader *reader, const access_grant *gra
                                 .seq = seq,
                                 .tag = tag,
                                 .behind = b->full ? b->reached - b->since : 0,
-                                .generation = grant->generation},
+                                .generation = grant->generation,
+                                .forgot = b->full || b->again ? b->forgot : 0},
                      .more = b->full,
                      .start = b->start,
                      .again = b->again,
@@ -316,8 +318,26 @@ static lp_err walk(builder *b, store_reader *reader, const access_grant *grant, 
     return !err && b->err ? err_set(error, b->err, "%s", b->error.message) : err;
 }
 
-static lp_err build(store_reader *reader, const epochs *e, const device *d, const access_grant *grant,
-                    const cursor *from, size_t budget_bytes, buf *out, bool *news_out, lp_error *error) {
+/* What one cursor asks for. */
+typedef struct wish {
+    cursor from;
+    uint64_t setup_seq; /* of the cursor of `setup` in the same request: marks up to there the device has read */
+    size_t budget_bytes;
+} wish;
+
+/* The device may hold something as it was before it was purged, and not hear of it: what it has read, or written before its first pull, is older
+ * than what is forgotten. Between two pages it hears of marks as long as it goes on reading them. */
+static bool may_miss_a_purge(const device *d, const wish *what, uint64_t purged_seq) {
+    const cursor *from = &what->from;
+    uint64_t began = from->seq - from->behind;
+    bool holds_some = began > 0 || (from->seq == 0 && d->batch > 0);
+    bool between = from->behind > 0 && what->setup_seq < purged_seq;
+    return (holds_some && began < purged_seq) || between;
+}
+
+static lp_err build(store_reader *reader, const epochs *e, const device *d, const access_grant *grant, const wish *what,
+                    buf *out, bool *news_out, lp_error *error) {
+    const cursor *from = &what->from;
     store_counts counts;
     cursor_history history;
     digest sum = {0};
@@ -334,11 +354,8 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
         return err;
     /* Another epoch is another history, another grant another slice of it: read from its beginning. */
     bool same = history == CURSOR_FITS && (from->generation == grant->generation || BUG(GENERATION_IGNORED));
-    /* Something that was purged since may still be there as it was, be it what the device wrote before its first pull: the same. A narrow scope
-     * remembers who left. */
-    uint64_t began = from->seq - from->behind;
-    bool holds_some = began > 0 || (from->seq == 0 && d->batch > 0);
-    bool purged = grant->feed == SCOPE_POOL && holds_some && began < purged_seq;
+    /* The same if something may be missed that was purged. A narrow scope remembers who left. */
+    bool purged = grant->feed == SCOPE_POOL && may_miss_a_purge(d, what, purged_seq);
     same &= !purged;
     bool start = from->again && from->seq == 0;
     start |= from->epoch.size ? !same : purged;
@@ -351,7 +368,10 @@ static lp_err build(store_reader *reader, const epochs *e, const device *d, cons
                  .since = same ? from->seq - (BUG(BEHIND_IGNORED) ? 0 : from->behind) : 0,
                  .start = start,
                  .again = start || (same && from->again),
-                 .budget_bytes = budget_bytes,
+                 .forgot = grant->feed != SCOPE_POOL ? 0
+                           : same && from->behind    ? from->forgot
+                                                     : purged_seq,
+                 .budget_bytes = what->budget_bytes,
                  .first = out->size <= BEFORE_BYTES_MAX};
     b.reached = b.after;
     changes_init(&b.writer);
@@ -382,6 +402,16 @@ static bool names_twice(span cursors, uint32_t index, span scope) {
     return false;
 }
 
+/* How far `setup` was read. Of a device that asks for it apart from `pool` nothing is known, and nothing is begun anew again and again. */
+static uint64_t setup_seq_of(span cursors) {
+    wire_reader r = wire_open(cursors);
+    cursor c;
+    for (uint32_t left = wire_array(&r); left && cursor_take(&r, &c); left--)
+        if (span_equal(c.scope, SPAN_LITERAL("setup")))
+            return c.seq;
+    return UINT64_MAX;
+}
+
 lp_err feed_pages(store_reader *reader, const device *d, const access *may, span cursors, uint64_t page_bytes,
                   buf *pages_out, bool *news_out, lp_error *error) {
     epochs e;
@@ -398,22 +428,22 @@ lp_err feed_pages(store_reader *reader, const device *d, const access *may, span
         return err;
     buf made = {0};
     uint32_t made_count = 0;
+    wish what = {.setup_seq = setup_seq_of(cursors)};
     for (uint32_t i = 0; i < count; i++) {
-        cursor from;
-        if (!cursor_take(&r, &from) || names_twice(cursors, i, from.scope)) {
+        if (!cursor_take(&r, &what.from) || names_twice(cursors, i, what.from.scope)) {
             err = err_set(error, LP_PROTOCOL, "the list of cursors is malformed");
             break;
         }
         /* A device may ask for what it has lost before it is told so, which the list of scopes does: there is no page. */
-        const access_grant *grant = access_find(may, from.scope);
-        if (!grant && access_is_scope(from.scope))
+        const access_grant *grant = access_find(may, what.from.scope);
+        if (!grant && access_is_scope(what.from.scope))
             continue;
         if (!grant)
-            err = err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)from.scope.size,
-                          (const char *)from.scope.data);
-        size_t used = made.size;
+            err = err_set(error, LP_DENIED, "the scope %.*s is not open to this device", (int)what.from.scope.size,
+                          (const char *)what.from.scope.data);
+        what.budget_bytes = made.size < budget ? budget - made.size : 0;
         if (!err)
-            err = build(reader, &e, d, grant, &from, used < budget ? budget - used : 0, &made, news_out, error);
+            err = build(reader, &e, d, grant, &what, &made, news_out, error);
         made_count++;
         if (err)
             break;

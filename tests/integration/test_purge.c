@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/line.h"
+#include "client/pull.h"
 #include "client/txn.h"
 #include "server/control_arguments.h"
 #include "server/purge.h"
@@ -318,6 +320,115 @@ static void a_verdict_remembered_from_before_the_purge_does_not_bring_the_record
     world_free(w);
 }
 
+static bool is_between_pages(world *w, uint32_t who) {
+    buf kept = {0};
+    cursor c = {.behind = 0};
+    if (!pull_cursor(w->devices[who].replica, SPAN_LITERAL("pool"), &kept, NULL)) {
+        wire_reader from = wire_open(buf_span(&kept));
+        assert_true(cursor_take(&from, &c));
+    }
+    buf_fini(&kept);
+    return c.behind > 0;
+}
+
+/* Begins to read on a line that takes a few leads at a time, and loses it as soon as some have come. */
+static void read_a_part(world *w, uint32_t who) {
+    world_device *d = &w->devices[who];
+    assert_int_equal(replica_begin(d->replica, NULL), LP_OK);
+    assert_int_equal(replica_meta_put_int(d->replica, "line.bytes", LINE_BYTES_MIN, NULL), LP_OK);
+    assert_int_equal(replica_commit(d->replica, NULL), LP_OK);
+    world_device_start(d, false);
+    while (!is_between_pages(w, who))
+        assert_true(world_step(w, w->now_ms + 60000));
+    world_cut(w, (uint32_t)d->link);
+    world_device_stop(d);
+    assert_true(is_between_pages(w, who));
+}
+
+/* More than fits on a page of such a line. Its first lead comes on the first page. */
+static uint32_t fill_pool(world *w) {
+    char name[101];
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    for (uint32_t i = 0; i < 100; i++) {
+        memset(name, 'a' + (int)(i % 26), sizeof name - 1);
+        name[sizeof name - 1] = 0;
+        make_lead(&w->devices[0], name);
+    }
+    sync(w, 0);
+    return lead;
+}
+
+/* The lead, and months later the mark that says it is gone. */
+static void forget_with_its_mark(world *w, uint32_t lead) {
+    world_delete(w, 0, lead);
+    sync(w, 0);
+    for (int i = 0; i < 3; i++) {
+        w->now_ms += DAYS(100);
+        sync_later(w, 0);
+        world_purge(w);
+    }
+    assert_true(w->records[lead].purged);
+    assert_int_equal(kind_in_pool(w, &w->records[lead].id), 0);
+}
+
+/* What came on the first pages of its read has gone, and so has the word of it. */
+static void a_device_away_too_long_between_two_pages_reads_anew(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    uint32_t lead = fill_pool(w);
+    read_a_part(w, 1);
+    assert_true(world_holds(w, 1, lead));
+    forget_with_its_mark(w, lead);
+    sync(w, 1);
+    assert_false(world_holds(w, 1, lead));
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
+/* What had come of the read that was cut off does not count in the one that begins anew. */
+static void a_device_away_too_long_between_two_pages_of_a_re_read_reads_anew(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    replica *r = w->devices[1].replica;
+    uint32_t lead = fill_pool(w);
+    sync(w, 1);
+    assert_int_equal(replica_begin(r, NULL), LP_OK);
+    assert_int_equal(pull_forget_cursors(r, NULL), LP_OK);
+    assert_int_equal(replica_commit(r, NULL), LP_OK);
+    read_a_part(w, 1);
+    forget_with_its_mark(w, lead);
+    sync(w, 1);
+    assert_false(world_holds(w, 1, lead));
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
+/* It has read the marks, so nothing has to be read twice. */
+static void a_device_that_is_here_between_two_pages_reads_on(void **state) {
+    (void)state;
+    world *w = open_world(2);
+    uint32_t lead = fill_pool(w);
+    world_delete(w, 0, lead);
+    sync(w, 0);
+    w->now_ms += DAYS(100);
+    sync_later(w, 0);
+    read_a_part(w, 1);
+    uint64_t before = world_device_cursor(&w->devices[1], "pool");
+    world_purge(w);
+    assert_true(w->records[lead].purged);
+    world_device_start(&w->devices[1], false);
+    while (world_device_cursor(&w->devices[1], "pool") == before)
+        assert_true(world_step(w, w->now_ms + 60000));
+    assert_true(world_device_cursor(&w->devices[1], "pool") > before);
+    assert_int_equal(world_device_count(&w->devices[1], "SELECT max(reading) FROM scope"), 0);
+    world_settle(w, false);
+    assert_false(world_holds(w, 1, lead));
+    world_check(w);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_everybody_has_read_goes_after_its_time_and_not_before),
@@ -326,6 +437,9 @@ int main(void) {
         cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_with_the_mark),
         cmocka_unit_test(what_was_pushed_unheard_and_purged_leaves_without_the_mark),
         cmocka_unit_test(a_verdict_remembered_from_before_the_purge_does_not_bring_the_record_back),
+        cmocka_unit_test(a_device_away_too_long_between_two_pages_reads_anew),
+        cmocka_unit_test(a_device_away_too_long_between_two_pages_of_a_re_read_reads_anew),
+        cmocka_unit_test(a_device_that_is_here_between_two_pages_reads_on),
     };
     return cmocka_run_group_tests_name("integration_purge", tests, NULL, NULL);
 }

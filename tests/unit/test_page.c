@@ -46,7 +46,7 @@ static void cursors_are_held_to_their_form(void **state) {
     (void)state;
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool" EPOCH "\x07" TAG)));
     assert_true(cursor_ok(SPAN_LITERAL("\x94\xa4pool\xc4\x00\x00\xc4\x00")));
-    assert_true(cursor_ok(SPAN_LITERAL("\x98\xa4pool\xc4\x00\x00\xc4\x00\x00\x05\xc3\xa1x")));
+    assert_true(cursor_ok(SPAN_LITERAL("\x99\xa4pool\xc4\x00\x00\xc4\x00\x00\x05\xc3\x09\xa1x")));
     assert_false(cursor_ok(SPAN_LITERAL("\x96\xa4pool\xc4\x00\x00\xc4\x00\x00\xa1x")));
     assert_true(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x07")));
     assert_false(cursor_ok(SPAN_LITERAL("\x95\xa4pool" EPOCH "\x07" TAG "\x08")));
@@ -93,11 +93,13 @@ static void ids_of_a_page_come_back_as_they_were_put(void **state) {
     p.joined = one;
     p.cursor.generation = 300;
     p.again = true;
+    p.cursor.forgot = 70000;
     page_put(&b, &p);
     wire_reader r = wire_open(buf_span(&b));
     assert_true(page_take(&r, &back) && wire_done(&r));
     assert_true(back.start && span_equal(back.whole, one) && back.left.size == 0 && span_equal(back.erased, two));
     assert_true(back.again && span_equal(back.joined, one) && back.cursor.generation == 300);
+    assert_int_equal(back.cursor.forgot, 70000);
     uint32_t left;
     wire_reader ids = page_ids(back.erased, &left);
     assert_int_equal(left, 2);
@@ -118,7 +120,7 @@ static void ids_of_a_page_are_held_to_their_form(void **state) {
     assert_false(page_ok(SPAN_LITERAL("\x99" HEAD "\x00\x01")));
     assert_false(page_ok(SPAN_LITERAL("\x98" HEAD "\x08"))); /* behind its own beginning */
     assert_true(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" EPOCH)));
-    assert_true(page_ok(SPAN_LITERAL("\xdc\x00\x11" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\x90\x05\xc3\x90\xa1x")));
+    assert_true(page_ok(SPAN_LITERAL("\xdc\x00\x12" HEAD "\x00\xc2\x90\x90\x91" EPOCH "\x90\x05\xc3\x90\x09\xa1x")));
     assert_false(page_ok(SPAN_LITERAL("\x9d" HEAD "\x00\xc2\x90\x90\x90\x07")));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x91" TAG)));
     assert_false(page_ok(SPAN_LITERAL("\x9a" HEAD "\x00\xc2\x92" TAG EPOCH)));

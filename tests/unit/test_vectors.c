@@ -118,8 +118,8 @@ static void make_sealed(fixture *f) {
 
 static void make_lists(fixture *f) {
     cursor fresh = {.scope = SPAN_LITERAL("setup")};
-    cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678"), 0, 0, false};
-    cursor after = {SPAN_LITERAL("setup"), SPAN_LITERAL(BYTES_16("E")), 12, SPAN_LITERAL("tag01234"), 0, 0, false};
+    cursor read = {SPAN_LITERAL("pool"), SPAN_LITERAL(BYTES_16("E")), 70000, SPAN_LITERAL("tag45678"), 0, 0, false, 0};
+    cursor after = {SPAN_LITERAL("setup"), SPAN_LITERAL(BYTES_16("E")), 12, SPAN_LITERAL("tag01234"), 0, 0, false, 0};
     page last = {
         .cursor = after, .changes = buf_span(&f->page_changes), .digest = span_of(f->digest, sizeof f->digest)};
     page empty = {.cursor = read, .more = true};
