@@ -253,6 +253,29 @@ static void a_phone_set_back_reads_again_what_it_had_written_since(void **state)
     world_free(w);
 }
 
+/* Two faults at once. Whoever had seen what is lost, and replaced it, goes on saying so. */
+static void what_a_phone_and_the_pool_were_both_set_back_behind_is_replaced_all_the_same(void **state) {
+    (void)state;
+    world *w = make(2);
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    vfs_image *phone = world_device_copy(w, 0);
+    uint32_t copied_at = w->typed_count;
+    world_server_backup(w, "early.db");
+    world_set(w, 0, lead, "company", "lost by both");
+    world_settle(w, false);
+    world_set(w, 1, lead, "company", "written over it");
+    world_server_restore(w, "early.db");
+    world_forgive(w, 0, copied_at);
+    world_device_roll_back(w, 0, phone);
+    vfs_image_free(phone);
+    world_settle(w, false);
+    for (uint32_t who = 0; who < 2; who++)
+        expect_text(w, who, lead, "company", "written over it");
+    world_check(w);
+    world_free(w);
+}
+
 static void a_device_that_joined_after_the_backup_is_not_locked_out(void **state) {
     (void)state;
     world *w = make(0);
@@ -307,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_copy_that_only_waits_learns_of_it_when_the_other_writes),
         cmocka_unit_test(a_copy_that_skips_the_number_its_twin_has_used_is_noticed),
         cmocka_unit_test(a_phone_set_back_reads_again_what_it_had_written_since),
+        cmocka_unit_test(what_a_phone_and_the_pool_were_both_set_back_behind_is_replaced_all_the_same),
         cmocka_unit_test(a_device_that_joined_after_the_backup_is_not_locked_out),
         cmocka_unit_test(a_device_that_a_restored_pool_does_not_know_can_be_revoked_once_it_has_called),
     };

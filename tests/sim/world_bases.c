@@ -1,6 +1,6 @@
 /* world_bases.c - what an author was looking at is something that was there: the base of every entry of history is the stamp of another
  * entry of the record, or of a change that was refused or, after a restore, offered again by a device that is revoked now: it awaits review, or
- * that nobody had to keep, as it was older than the backups that count; and it is no older than what the author's device showed. A base that names an unsent value its own author replaced would hide a
+ * that nobody had to keep, as it was older than the backups that count, or that a device and the pool were both set back behind; and it is no older than what the author's device showed. A base that names an unsent value its own author replaced would hide a
  * conflict, and nothing that is derived from history could tell. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,6 +50,16 @@ static bool is_there(const base_walk *walk, stamp base) {
     for (uint32_t i = 0; i < walk->count && !there; i++)
         there = stamp_compare(walk->stamps[i], base) == 0;
     return there;
+}
+
+/* Two faults at once: the device that wrote it was set back to before it, and so was the pool (world_forgive). Whoever had seen it says so. */
+static bool is_lost(const world *w, uint32_t index, stamp base) {
+    bool lost = false;
+    for (uint32_t i = 0; i < w->typed_count && !lost; i++) {
+        const world_typed *t = &w->typed[i];
+        lost = t->may_be_lost && t->record == index && stamp_compare(t->stamp, base) == 0;
+    }
+    return lost;
 }
 
 static bool anything_refused(const world *w) {
@@ -115,7 +125,9 @@ void world_check_bases(world *w) {
         review_each(&w->pool, on_review, &awaiting, NULL);
         w->store->ops->rollback(w->store);
         for (uint32_t i = 0; i < walk.count && walk.count < ENTRIES_MAX; i++)
-            world_expect(w, is_there(&walk, walk.bases[i]) || world_is_forgotten(w, walk.bases[i]),
+            world_expect(w,
+                         is_there(&walk, walk.bases[i]) || world_is_forgotten(w, walk.bases[i]) ||
+                             is_lost(w, r, walk.bases[i]),
                          "record %u: an entry of history says that its author saw what never was there (I4)", r);
     }
 }
