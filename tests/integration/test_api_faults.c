@@ -1,6 +1,6 @@
 /* test_api_faults.c - what the public functions do when the k-th call of the database or the k-th allocation fails, for every k: they say so, as
  * what it is and not as something that is not there; nothing of the replica is other than before; and once all is well the same call gives
- * what it should. What a sync does then is for integration_client_faults and integration_short_memory. */
+ * what it should. What a sync does then is for fault_sweep.h and integration_short_memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
