@@ -6,6 +6,7 @@
 #include "proto/err.h"
 #include "server/ids.h"
 #include "server/ledger.h"
+#include "server/purge.h"
 #include "server/review.h"
 #include "server/rows.h"
 
@@ -21,13 +22,12 @@ typedef struct follow_walk {
 
 static bool add_follower(void *ctx, const store_row *row) {
     follow_walk *w = ctx;
-    uint32_t field = schema_follows(row->kind);
     lp_id followed;
-    if (!field || ids_hold(w->set, &row->id))
+    if (!schema_follows(row->kind) || ids_hold(w->set, &row->id))
         return true;
+    w->rec.kind = row->kind;
     w->err = record_unpack(&w->rec, row->body, row->stamps, w->error);
-    wire_reader value = wire_open(w->err ? (span){0} : record_value(&w->rec, field, (span){0}));
-    if (!w->err && id_from_span(wire_bytes(&value), &followed) && ids_hold(w->set, &followed))
+    if (!w->err && rows_followed(&w->rec, &followed) && ids_hold(w->set, &followed))
         w->grew |= ids_add(w->set, &row->id);
     return !w->err && !w->set->failed;
 }
@@ -38,6 +38,14 @@ static bool add_awaiting(void *ctx, const review_entry *e) {
     lp_id followed;
     if (!ids_hold(w->set, &e->set.id) && erase_names_followed(&e->set, &followed) && ids_hold(w->set, &followed))
         w->grew |= ids_add(w->set, &e->set.id);
+    return !w->set->failed;
+}
+
+/* What was purged has no row either; a change of it that is still on its way may name nobody. */
+static bool add_purged(void *ctx, const lp_id *id, const lp_id *followed) {
+    follow_walk *w = ctx;
+    if (ids_hold(w->set, followed))
+        w->grew |= ids_add(w->set, id);
     return !w->set->failed;
 }
 
@@ -52,6 +60,8 @@ static lp_err add_followers(pool *p, id_set *set, lp_error *error) {
         err = err ? err : w.err;
         if (!err)
             err = review_each(p, add_awaiting, &w, error);
+        if (!err)
+            err = purge_each_follower(p, add_purged, &w, error);
     }
     if (!err && set->failed)
         err = err_plain(error, LP_NOMEM);
@@ -97,7 +107,7 @@ static bool stop_at(void *ctx, const review_entry *e) {
     return false;
 }
 
-/* Without a row, but something of it may be here: it was purged, or a change of it awaits review. */
+/* Without a row of its own, but something of it may be here: it was purged, or a change of it awaits review. */
 static lp_err is_known(pool *p, const lp_id *id, bool *known_out, lp_error *error) {
     span value;
     const lp_id *sought = id;
@@ -117,13 +127,14 @@ lp_err erase_lead(pool *p, const lp_id *lead, uint32_t *count_out, lp_error *err
     *count_out = 0;
     lp_id_format(lead, text);
     lp_err err = kind_of(p, lead, &kind, error);
-    if (!err && kind == 0)
+    bool row = kind != 0 && kind != KIND_PURGED;
+    if (!err && !row)
         err = is_known(p, lead, &known, error);
     if (err || kind == KIND_ERASED)
         return err;
     if (!known)
         return err_set(error, LP_NOT_FOUND, "the pool knows nothing of a lead %s; give its whole id", text);
-    if (kind && kind != KIND_LEAD)
+    if (row && kind != KIND_LEAD)
         return err_set(error, LP_INVALID, "%s is no lead; give the lead it belongs to", text);
     id_set set = {0};
     ids_add(&set, lead);

@@ -108,12 +108,10 @@ static bool choose(void *ctx, const store_row *row) {
 static bool add_follower(void *ctx, const store_row *row) {
     choice *c = ctx;
     follower f = {.id = row->id};
-    uint32_t field = schema_follows(row->kind);
-    if (!field || ids_hold(&c->going, &row->id))
+    if (!schema_follows(row->kind) || ids_hold(&c->going, &row->id))
         return true;
     f.ripe = is_ripe(c, row);
-    wire_reader value = wire_open(c->err ? (span){0} : record_value(&c->rec, field, (span){0}));
-    if (!id_from_span(wire_bytes(&value), &f.followed) || !ids_hold(&c->going, &f.followed))
+    if (c->err || !rows_followed(&c->rec, &f.followed) || !ids_hold(&c->going, &f.followed))
         return !c->err;
     c->grew |= ids_add(&c->going, &row->id);
     buf_append(&c->followers, &f, sizeof f);
@@ -192,10 +190,31 @@ static lp_err drop(pool *p, const lp_id *id, uint64_t *seq, lp_error *error) {
     return err ? err : p->store->ops->drop_row(p->store, id, error);
 }
 
-static lp_err purge_one(pool *p, const lp_id *id, uint64_t *seq, lp_error *error) {
-    lp_err err = drop(p, id, seq, error);
+/* The document that stays: what the record followed, or true. */
+static lp_err note_purged(pool *p, const lp_id *id, lp_error *error) {
+    record rec;
+    rows_kept kept = {0};
+    lp_id followed;
+    buf document = {0};
+    record_init(&rec, 0, id);
+    lp_err err = rows_load_bare(p, &rec, &kept, error);
+    if (!err && rows_followed(&rec, &followed))
+        wire_put_bytes(&document, id_span(&followed));
+    else
+        wire_put_bool(&document, true);
     if (!err)
-        err = p->store->ops->put(p->store, STORE_PURGED, id_span(id), SPAN_LITERAL("\xc3"), error);
+        err = document.failed ? err_plain(error, LP_NOMEM)
+                              : p->store->ops->put(p->store, STORE_PURGED, id_span(id), buf_span(&document), error);
+    buf_fini(&document);
+    record_fini(&rec);
+    rows_drop(&kept);
+    return err;
+}
+
+static lp_err purge_one(pool *p, const lp_id *id, uint64_t *seq, lp_error *error) {
+    lp_err err = note_purged(p, id, error);
+    if (!err)
+        err = drop(p, id, seq, error);
     return err ? err : rows_put_mark(p, KIND_PURGED, id, error);
 }
 
@@ -262,6 +281,24 @@ lp_err purge_meets(pool *p, const change_set *set, uint32_t kind, bool *purged_o
     if (!err && !*purged_out && erase_names_followed(set, &followed))
         err = is_purged(p, &followed, purged_out, error);
     return err;
+}
+
+typedef struct purged_walk {
+    purge_follower_fn each;
+    void *ctx;
+} purged_walk;
+
+static bool on_purged(void *ctx, span key, span value) {
+    const purged_walk *w = ctx;
+    lp_id id, followed;
+    wire_reader r = wire_open(value);
+    bool follows = wire_peek(&r) == WIRE_BYTES && id_from_span(wire_bytes(&r), &followed);
+    return !follows || !id_from_span(key, &id) || w->each(w->ctx, &id, &followed);
+}
+
+lp_err purge_each_follower(pool *p, purge_follower_fn each, void *ctx, lp_error *error) {
+    purged_walk w = {each, ctx};
+    return p->store->ops->each(p->store, STORE_PURGED, (span){0}, on_purged, &w, error);
 }
 
 lp_err purge_undo(pool *p, const lp_id *id, lp_error *error) {

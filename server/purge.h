@@ -4,8 +4,9 @@
  * that never forgot would grow for ever and keep what people wanted gone.
  *
  * A record is purged when it was deleted and then left alone for the retention, and every device that was here within it has read past that.
- * What follows it goes along. Row and history go; the id stays in the documents of STORE_PURGED for ever. A mark in the feed of scope
- * `setup`, a row of kind KIND_PURGED, tells the devices (page part `purged`), and goes itself by the same rule.
+ * What follows it goes along. Row and history go; the id stays in the documents of STORE_PURGED for ever, with that of what it followed: who
+ * is erased later takes it along. A mark in the feed of scope `setup`, a row of kind KIND_PURGED, tells the devices (page part `purged`), and
+ * goes itself by the same rule.
  *
  * A device that was away for longer has a cursor below purge_seq, and may hold records that are not there any more: its pulls begin anew, and
  * what it sends of purged records goes to review.
@@ -32,6 +33,10 @@ lp_err purge_step(pool *p, int64_t retention_ms, purge_outcome *outcome, lp_erro
 
 /** True if a change set is of a purged record, or follows one. `kind`: of the record's row, 0 if there is none. */
 lp_err purge_meets(pool *p, const change_set *set, uint32_t kind, bool *purged_out, lp_error *error);
+/** Purged records that followed another, and which. Return false to stop. */
+typedef bool (*purge_follower_fn)(void *ctx, const lp_id *id, const lp_id *followed);
+/** For erasing; `each` must not call the store. */
+lp_err purge_each_follower(pool *p, purge_follower_fn each, void *ctx, lp_error *error);
 /** The office wants the record back: its id is like any other again. */
 lp_err purge_undo(pool *p, const lp_id *id, lp_error *error);
 

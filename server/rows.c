@@ -10,6 +10,12 @@ scope_class rows_scope(uint32_t kind) {
     return info ? info->scope : SCOPE_POOL;
 }
 
+bool rows_followed(const record *rec, lp_id *id_out) {
+    uint32_t field = schema_follows(rec->kind);
+    wire_reader r = wire_open(field ? record_value(rec, field, (span){0}) : (span){0});
+    return r.at < r.end && id_from_span(wire_bytes(&r), id_out) && !r.failed;
+}
+
 lp_err rows_load_bare(pool *p, record *rec, rows_kept *kept, lp_error *error) {
     store_row row;
     lp_err err = p->store->ops->load(p->store, &rec->id, &row, error);
@@ -87,7 +93,8 @@ lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error) {
     record_init(&rec, 0, id);
     lp_err err = rows_load(p, &rec, &kept, error);
     scope_class scope = rows_scope(rec.kind);
-    for (uint32_t i = 0; !err && i < rec.count; i++)
+    bool counts = rec.kind != KIND_PURGED && rec.kind != KIND_ERASED;
+    for (uint32_t i = 0; !err && counts && i < rec.count; i++)
         digest_remove(p->digester, &p->digests[scope], rec.kind, id, &rec.regs[i]);
     if (!err)
         err = scopes_forget(p, &rec, &kept.before, error);

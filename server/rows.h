@@ -16,6 +16,9 @@ typedef struct rows_kept {
 /** The feed a kind belongs to; kinds this version does not know belong to the pool. */
 scope_class rows_scope(uint32_t kind);
 
+/** What a record follows; false if nothing. */
+bool rows_followed(const record *rec, lp_id *id_out);
+
 /** Loads the registers of `rec` (its id is set), and its kind, if it is stored; else leaves it empty. The bytes are copied to `kept`,
  *  because the store's are gone at its next call. */
 lp_err rows_load(pool *p, record *rec, rows_kept *kept, lp_error *error);
@@ -29,7 +32,7 @@ lp_err rows_merge(pool *p, record *rec, rows_kept *kept, scope_class scope, cons
 /** Packs and saves, and moves the record between scopes. `person`: who makes it, if it is new; NULL: the server. */
 lp_err rows_save(pool *p, const record *rec, rows_kept *kept, scope_class scope, const lp_id *person, uint64_t seq,
                  lp_error *error);
-/** Takes what stands of a record out of the digest: it is about to go. */
+/** Takes what stands of a record out of the digest: it is about to go. A mark is in none. */
 lp_err rows_leave_digest(pool *p, const lp_id *id, lp_error *error);
 /** Puts a mark, KIND_ERASED or KIND_PURGED, where a record was: in the feed of scope `setup`, in no digest. */
 lp_err rows_put_mark(pool *p, uint32_t kind, const lp_id *id, lp_error *error);

@@ -231,13 +231,6 @@ static lp_err scopes_of_lead(pool *p, const record *rec, const lp_id *maker, sco
     return err;
 }
 
-/* What a record follows; false if nothing. */
-static bool followed(const record *rec, lp_id *id_out) {
-    uint32_t field = schema_follows(rec->kind);
-    wire_reader r = wire_open(field ? record_value(rec, field, (span){0}) : (span){0});
-    return r.at < r.end && id_from_span(wire_bytes(&r), id_out) && !r.failed;
-}
-
 static lp_err scopes_of_at(pool *p, const record *rec, const lp_id *maker, int depth, scope_set *set, lp_error *error);
 
 /* The scopes of what `rec` follows; of its maker if that is not there. */
@@ -246,7 +239,7 @@ static lp_err scopes_of_follower(pool *p, const record *rec, const lp_id *maker,
     record root;
     rows_kept kept = {0};
     lp_id id, person;
-    bool follows = followed(rec, &id);
+    bool follows = rows_followed(rec, &id);
     lp_err err = LP_OK;
     record_init(&root, 0, &id);
     if (follows && depth < DEPTH_MAX)
@@ -371,7 +364,7 @@ static bool keep_follower(void *ctx, span key, span value) {
 static lp_err note_follower(pool *p, const record *rec, lp_error *error) {
     uint8_t key[FOLLOWER_KEY_BYTES];
     lp_id id;
-    if (!followed(rec, &id))
+    if (!rows_followed(rec, &id))
         return LP_OK;
     memcpy(key, id.bytes, 16);
     memcpy(key + 16, rec->id.bytes, 16);
@@ -391,7 +384,7 @@ static lp_err move_follower(pool *p, const lp_id *id, const lp_id *root, const s
     uint64_t seq;
     record_init(&rec, 0, id);
     lp_err err = rows_load_bare(p, &rec, &kept, error);
-    bool follows = !err && kept.known && followed(&rec, &points_at) && id_equal(&points_at, root);
+    bool follows = !err && kept.known && rows_followed(&rec, &points_at) && id_equal(&points_at, root);
     if (follows && !before) {
         err = find_maker(p, id, &maker, error);
         put_mine(&orphan, p, &maker);

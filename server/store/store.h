@@ -59,7 +59,7 @@ typedef enum store_space {
     STORE_STAFF = 5,  /**< by folded name */
     STORE_REVIEW = 6, /**< changes that await a decision: review.h */
     STORE_SEEN = 7,   /**< by device number: when it was here last, and what it has read */
-    STORE_PURGED = 8, /**< by record id: deleted and forgotten. Kept for ever */
+    STORE_PURGED = 8, /**< by record id: deleted and forgotten, and what it followed. Kept for ever */
     STORE_TAG = 9,    /**< what names a commit: by its last seq, 8 bytes big-endian */
     STORE_SCOPE = 10, /**< narrow scopes, by key: these and the next are scopes.h's */
     STORE_MEMBER = 11,

@@ -429,6 +429,64 @@ static void a_device_that_is_here_between_two_pages_reads_on(void **state) {
     world_free(w);
 }
 
+static void note_on(world *w, uint32_t who, uint32_t lead, lp_id *touch_out) {
+    lp_txn *t;
+    char text[LP_ID_TEXT_BYTES];
+    lp_id_format(&w->records[lead].id, text);
+    assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_create(t, "touch", NULL, touch_out, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, touch_out, "lead", text, NULL), LP_OK);
+    assert_int_equal(txn_set_text(t, touch_out, "text", "called", NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+}
+
+static void change_touch(world *w, uint32_t who, const lp_id *touch, const char *field, const lp_value *value) {
+    lp_txn *t;
+    assert_int_equal(txn_new(w->devices[who].replica, NULL, &t, NULL), LP_OK);
+    assert_int_equal(txn_set(t, touch, field, value, NULL), LP_OK);
+    assert_int_equal(txn_commit(t, NULL), LP_OK);
+    txn_free(t);
+}
+
+/* A note is forgotten, with its lead or alone. What comes late of it names nobody. */
+static void expect_note_erased(bool lead_too) {
+    world *w = open_world(2);
+    lp_id touch;
+    char id[LP_ID_TEXT_BYTES];
+    lp_value yes = {.type = LP_BOOL, .integer = 1}, late = {.type = LP_TEXT, .data = "a secret", .size = 8};
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    note_on(w, 0, lead, &touch);
+    sync(w, 0);
+    sync(w, 1);
+    change_touch(w, 1, &touch, "text", &late);
+    change_touch(w, 0, &touch, "deleted", &yes);
+    if (lead_too)
+        delete_lead(w, 0, lead);
+    sync(w, 0);
+    w->now_ms += DAYS(100);
+    sync_later(w, 0);
+    assert_int_equal(purge(w).purged, lead_too ? 2 : 1);
+    look_away(w, lead);
+    lp_id_format(&w->records[lead].id, id);
+    assert_true(world_operate(w, "erase", "lead", id));
+    assert_int_equal(kind_in_pool(w, &touch), KIND_ERASED);
+    sync(w, 1);
+    sync(w, 1);
+    assert_int_equal(waiting_for_review(w), 0);
+    world_free(w);
+}
+
+static void who_was_purged_and_is_erased_takes_their_notes_along(void **state) {
+    (void)state;
+    expect_note_erased(true);
+}
+
+static void who_is_erased_takes_notes_along_that_were_purged_alone(void **state) {
+    (void)state;
+    expect_note_erased(false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_everybody_has_read_goes_after_its_time_and_not_before),
@@ -440,6 +498,8 @@ int main(void) {
         cmocka_unit_test(a_device_away_too_long_between_two_pages_reads_anew),
         cmocka_unit_test(a_device_away_too_long_between_two_pages_of_a_re_read_reads_anew),
         cmocka_unit_test(a_device_that_is_here_between_two_pages_reads_on),
+        cmocka_unit_test(who_was_purged_and_is_erased_takes_their_notes_along),
+        cmocka_unit_test(who_is_erased_takes_notes_along_that_were_purged_alone),
     };
     return cmocka_run_group_tests_name("integration_purge", tests, NULL, NULL);
 }
