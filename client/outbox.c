@@ -13,6 +13,7 @@
 #include "proto/bug.h"
 #include "proto/change.h"
 #include "proto/err.h"
+#include "proto/message.h"
 #include "proto/page.h"
 
 /* What an entry costs on the wire beside its fields: array heads, kind, id, indexes, and its stamp. */
@@ -548,12 +549,23 @@ static lp_err drop_batch(replica *r, uint64_t number, int64_t first, int64_t las
     return statement_run(r, s, "save", error);
 }
 
-/* Remembers the greatest own stamp the server has judged: no clock correction goes below it. */
+/* The greatest of the entries' stamps below `below`, or of those before. */
+static lp_err raise_judged(replica *r, const char *name, const entries *e, uint64_t below, lp_error *error) {
+    uint64_t known = (uint64_t)replica_meta_int(r, name, 0), greatest = known < below ? known : 0;
+    for (uint32_t i = 0; i < e->count; i++) {
+        uint64_t time = e->list[i].at.time;
+        greatest = time < below && time > greatest ? time : greatest;
+    }
+    return greatest == known ? LP_OK : replica_meta_put_int(r, name, (int64_t)greatest, error);
+}
+
+/* Remembers the greatest own stamp the server has judged: no clock correction goes below it. One that is far ahead counts for its record only:
+ * while there is one, the greatest that is not is remembered as well. */
 static lp_err note_judged(replica *r, const entries *e, lp_error *error) {
-    uint64_t known = (uint64_t)replica_meta_int(r, "clock.judged", 0), greatest = known;
-    for (uint32_t i = 0; i < e->count; i++)
-        greatest = e->list[i].at.time > greatest ? e->list[i].at.time : greatest;
-    return greatest == known ? LP_OK : replica_meta_put_int(r, "clock.judged", (int64_t)greatest, error);
+    uint64_t ahead = (uint64_t)(clock_now_ms(r) + CLOCK_TOLERANCE_MS) << 16;
+    lp_err err = raise_judged(r, "clock.judged", e, UINT64_MAX, error);
+    bool leads = (uint64_t)replica_meta_int(r, "clock.judged", 0) >= ahead;
+    return err || !leads ? err : raise_judged(r, "clock.judged_near", e, ahead, error);
 }
 
 uint64_t outbox_last_settled(replica *r) {

@@ -211,6 +211,8 @@ static bool is_ahead(const restamp *by, uint64_t time) {
  * their way. One that is far ahead counts for its record only. */
 static lp_err find_floor(replica *r, int64_t frozen, restamp *by, lp_error *error) {
     uint64_t judged = (uint64_t)replica_meta_int(r, "clock.judged", 0);
+    if (is_ahead(by, judged))
+        judged = (uint64_t)replica_meta_int(r, "clock.judged_near", 0);
     by->floor = is_ahead(by, judged) ? 0 : judged;
     sqlite3_stmt *s = statement(r, STATEMENT_OUTBOX_RANGE, error);
     if (!s)

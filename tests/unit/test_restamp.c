@@ -249,6 +249,26 @@ static void what_is_far_ahead_is_followed_on_its_record_only(void **state) {
     rig_close(&r);
 }
 
+/* The server has judged a change far ahead, and then one that is not: the order goes on from there. */
+static void what_was_judged_since_something_far_ahead_is_not_passed(void **state) {
+    rig r;
+    stamp judged, next;
+    (void)state;
+    rig_open(&r, true);
+    rig_make_lead(&r, "taken an hour ahead");
+    freeze_and_settle(&r, 1, true);
+    restamp(&r, 1, -HOUR_MS);
+    lp_id two = rig_make_lead(&r, "on time");
+    freeze_and_settle(&r, 2, true);
+    lp_id three = rig_make_lead(&r, "next");
+    restamp(&r, 2, -HOUR_MS - 500);
+    assert_true(rig_get(&r, &two, "full_name", &judged, NULL));
+    assert_true(rig_get(&r, &three, "full_name", &next, NULL));
+    assert_int_equal(stamp_ms(judged), RIG_START_MS - HOUR_MS);
+    assert_true(stamp_compare(judged, next) < 0);
+    rig_close(&r);
+}
+
 /* What is held by the server, or frozen, does not move: other fields of its record stay later than it all the same. */
 static void what_is_typed_later_on_a_record_stays_later_than_its_own_change_far_ahead(void **state) {
     (void)state;
@@ -423,6 +443,7 @@ int main(void) {
         cmocka_unit_test(no_stamp_is_given_twice_after_the_clock_went_back),
         cmocka_unit_test(no_stamp_is_given_twice_before_the_server_has_said_the_time),
         cmocka_unit_test(what_is_far_ahead_is_followed_on_its_record_only),
+        cmocka_unit_test(what_was_judged_since_something_far_ahead_is_not_passed),
         cmocka_unit_test(what_is_typed_later_on_a_record_stays_later_than_its_own_change_far_ahead),
         cmocka_unit_test(no_stamp_is_given_twice_behind_what_is_far_ahead),
         cmocka_unit_test(bases_follow_what_they_name_on_their_own_record),
