@@ -289,7 +289,8 @@ static lp_err may_write(pool *p, const job *j, lp_error *error) {
     bool joins = j->kind == JOB_JOIN || j->kind == JOB_REJOIN;
     if ((changes || joins) && timekeeper_troubled(&p->time, why))
         return err_set(error, LP_BUSY, "%s", why);
-    if (changes && greetings_passed(p->greetings, j->device, j->greeting))
+    /* With a job before it in this group the server's time is being set. */
+    if (changes && (p->trusting || greetings_passed(p->greetings, j->device, j->greeting)))
         return err_set(error, LP_BUSY, "this connection does not write any more; greet again");
     return LP_OK;
 }
@@ -430,8 +431,10 @@ void committer_run(committer *c, job *jobs) {
         start_over(c, jobs, err, &error, kept);
     else
         read_seq(c, &error);
-    if (!err && c->pool->trusting)
+    if (!err && c->pool->trusting) {
         timekeeper_trust(&c->pool->time);
+        greetings_end_all(c->pool->greetings);
+    }
     c->pool->trusting = false;
     if (!err)
         scrub_if_due(c);

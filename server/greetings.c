@@ -11,6 +11,7 @@ typedef _Atomic uint64_t slot;
 
 struct greetings {
     _Atomic uint64_t last;
+    _Atomic uint64_t ended; /* those below it are, whoever's */
     _Atomic(slot *) chunks[CHUNKS];
 };
 
@@ -52,7 +53,11 @@ void greetings_end(greetings *g, uint32_t device) {
     greetings_next(g, device);
 }
 
+void greetings_end_all(greetings *g) {
+    atomic_store(&g->ended, atomic_fetch_add(&g->last, 1) + 1);
+}
+
 bool greetings_passed(const greetings *g, uint32_t device, uint64_t greeting) {
     slot *latest = find(g, device);
-    return latest && atomic_load(latest) > greeting;
+    return latest && (atomic_load(latest) > greeting || atomic_load(&g->ended) > greeting);
 }

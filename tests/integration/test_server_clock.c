@@ -250,6 +250,50 @@ static void a_step_may_be_declared_right(void **state) {
     hand_close(&h);
 }
 
+/* It has greeted by the time that was right before, and would write a year into the past of everybody else. */
+static void who_greeted_before_the_time_was_set_greets_again(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    h.world->server_wall_off_ms = YEAR_MS;
+    assert_int_equal(repair(&h), 0);
+    hand_push_text(&h, 1, LEAD_COMPANY, "a year ago");
+    hand_expect(&h, MSG_BUSY);
+    assert_int_equal(hand_history(&h), 0);
+    hand_hello(&h, 1);
+    hand_expect(&h, MSG_CLOCK);
+    h.off_ms = h.clock_ms = YEAR_MS;
+    hand_hello(&h, 1);
+    hand_expect(&h, MSG_WELCOME);
+    hand_push_text(&h, 2, LEAD_COMPANY, "now");
+    hand_expect(&h, MSG_SYNCED);
+    hand_close(&h);
+}
+
+/* What stands behind the operator's word in one commit would be judged by the time of before. */
+static void nothing_is_written_in_the_commit_that_sets_the_time(void **state) {
+    hand h;
+    message control = {.number = MSG_CONTROL, .verb = SPAN_LITERAL("repair-clock")},
+            offer = {.number = MSG_REOFFER, .epoch = span_of("0123456789abcdef", EPOCH_BYTES)};
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    job *j = job_new(JOB_CONTROL), *behind = job_new(JOB_REOFFER);
+    assert_int_equal(message_encode(&control, &j->request, NULL), LP_OK);
+    assert_int_equal(message_encode(&offer, &behind->request, NULL), LP_OK);
+    behind->device = h.clock.author;
+    behind->greeting = UINT64_MAX;
+    j->next = behind;
+    j->done = behind->done = keep_done;
+    committer_run(h.world->committer, j);
+    assert_int_equal(j->result, LP_OK);
+    assert_int_equal(behind->result, LP_BUSY);
+    job_free(j);
+    job_free(behind);
+    hand_close(&h);
+}
+
 static void an_older_connection_writes_nothing_after_a_hello_on_another(void **state) {
     hand h;
     (void)state;
@@ -285,6 +329,8 @@ int main(void) {
         cmocka_unit_test(a_pool_written_in_2036_waits_for_somebody_and_is_repaired),
         cmocka_unit_test(what_is_repaired_has_no_stamp_that_its_author_gives_to_something_else),
         cmocka_unit_test(a_step_may_be_declared_right),
+        cmocka_unit_test(who_greeted_before_the_time_was_set_greets_again),
+        cmocka_unit_test(nothing_is_written_in_the_commit_that_sets_the_time),
         cmocka_unit_test(an_older_connection_writes_nothing_after_a_hello_on_another),
     };
     return cmocka_run_group_tests_name("integration_server_clock", tests, NULL, NULL);

@@ -175,6 +175,11 @@ static void the_latest_greeting_of_a_device_passes_those_before(void **state) {
     }
     assert_int_equal(greetings_next(g, UINT32_MAX), 0); /* no pool has as many */
     assert_false(greetings_passed(g, UINT32_MAX, 0));
+    uint64_t one = greetings_next(g, devices[0]), other = greetings_next(g, devices[4]);
+    greetings_end_all(g);
+    assert_true(greetings_passed(g, devices[0], one));
+    assert_true(greetings_passed(g, devices[4], other));
+    assert_false(greetings_passed(g, devices[4], greetings_next(g, devices[4])));
     greetings_free(g);
     greetings_free(NULL);
 }
