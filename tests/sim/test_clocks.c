@@ -204,11 +204,35 @@ static void the_servers_own_clock_set_to_2036_and_back_poisons_nothing(void **st
     }
 }
 
+/* What the ledger of the simulator takes for what: the value that stands is the one typed last, not the same one of before, which the pool has. */
+static void what_is_typed_again_is_not_taken_for_what_a_repaired_pool_has(void **state) {
+    (void)state;
+    world *w = begin(&lies[LIES - 1], 400);
+    uint32_t lead = world_make_lead(w, HONEST, "Li Wei");
+    w->server_wall_off_ms = HOUR_MS;
+    world_server_restart(w);
+    world_device_start(&w->devices[HONEST], true);
+    world_set(w, HONEST, lead, "company", "Acme");
+    world_run(w, 10000);
+    world_set(w, HONEST, lead, "company", "Globe");
+    world_run(w, 10000);
+    world_device_stop(&w->devices[HONEST]);
+    world_set(w, HONEST, lead, "company", "Acme");
+    w->server_wall_off_ms = 0;
+    world_heal_server_clock(w);
+    assert_true(w->typed[w->typed_count - 2].repaired); /* Globe */
+    assert_false(w->typed[w->typed_count - 1].repaired);
+    world_settle(w, false);
+    world_check(w);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(where_the_server_was_reached_no_clock_changes_who_wins),
         cmocka_unit_test(other_boots_keep_their_order_and_are_marked),
         cmocka_unit_test(the_servers_own_clock_set_to_2036_and_back_poisons_nothing),
+        cmocka_unit_test(what_is_typed_again_is_not_taken_for_what_a_repaired_pool_has),
     };
     return cmocka_run_group_tests_name("sim_clocks", tests, NULL, NULL);
 }

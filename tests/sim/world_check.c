@@ -166,8 +166,22 @@ void world_note_stored(world *w) {
     find_typed(w, note_stored);
 }
 
+/* How often the very same thing was typed: clearing a field and ticking a box give no unique values. */
+static uint32_t count_same(const world *w, const world_typed *t) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->typed_count; i++) {
+        const world_typed *o = &w->typed[i];
+        count += o->device == t->device && o->record == t->record && o->field == t->field &&
+                 strcmp(o->key, t->key) == 0 &&
+                 span_equal(span_of(o->value, o->value_size), span_of(t->value, t->value_size));
+    }
+    return count;
+}
+
+/* Where the very same was typed before, that may be what the pool has. */
 static void note_held(world_typed *t, const entry_walk *walk) {
-    t->held = walk->at;
+    if (count_same(walk->world, t) == 1 || stamp_compare(walk->at, t->stamp) == 0)
+        t->held = walk->at;
 }
 
 static void note_repaired(world_typed *t, const entry_walk *walk) {
@@ -219,18 +233,6 @@ static bool is_set_aside(world *w, const world_device *d, const world_typed *t, 
 
 static bool is_nil(const world_typed *t) {
     return t->value_size == 1 && t->value[0] == 0xc0;
-}
-
-/* How often the very same thing was typed: clearing a field and ticking a box give no unique values. */
-static uint32_t count_same(const world *w, const world_typed *t) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < w->typed_count; i++) {
-        const world_typed *o = &w->typed[i];
-        count += o->device == t->device && o->record == t->record && o->field == t->field &&
-                 strcmp(o->key, t->key) == 0 &&
-                 span_equal(span_of(o->value, o->value_size), span_of(t->value, t->value_size));
-    }
-    return count;
 }
 
 /* The last stamps of a device: of all it typed but what follows a stamp from the future, and of all it typed on a record. */
