@@ -306,7 +306,7 @@ void world_run(world *w, int64_t ms) {
 
 static bool is_settled(world *w, const world_device *d) {
     if (d->revoked && client_state(d->session) == LP_STATE_BLOCKED)
-        return !w->jobs;
+        return true; /* for good: copies of it that came again and again would end each other's connections */
     bool quiet = d->keep ? client_state(d->session) == LP_STATE_LIVE : !d->running && d->done == LP_OK;
     if (!quiet || w->jobs)
         return false;
@@ -315,7 +315,7 @@ static bool is_settled(world *w, const world_device *d) {
 
 /* Starts who has come to an end before all was there: others went on writing. */
 static bool settle_some(world *w, bool keep) {
-    bool settled = true;
+    bool settled = !w->jobs;
     for (uint32_t i = 0; i < w->options.devices; i++) {
         world_device *d = &w->devices[i];
         world_expect(w, d->revoked || client_state(d->session) != LP_STATE_BLOCKED, "device %u is blocked: %s", i,
