@@ -66,6 +66,18 @@ lp_err kept_erase(replica *r, const lp_id *id, lp_error *error) {
     return statement_run(r, s, "save", error);
 }
 
+lp_err kept_above(replica *r, const lp_id *id, uint64_t seq, bool *above_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_KEPT_ABOVE, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)seq);
+    bind_span(s, 2, id_span(id));
+    lp_err err = statement_row(r, s, "read the replica", error);
+    *above_out = !err && sqlite3_column_int(s, 0) != 0;
+    sqlite3_reset(s);
+    return err;
+}
+
 /* ---- offering again ---- */
 
 lp_err kept_last(replica *r, int64_t *last_out, lp_error *error) {

@@ -11,9 +11,11 @@
 #include "client/heal.h"
 #include "client/holdings.h"
 #include "client/intake.h"
+#include "client/kept.h"
 #include "client/quarantine.h"
 #include "client/statements.h"
 #include "proto/bug.h"
+#include "proto/change.h"
 #include "proto/err.h"
 
 /* ---- cursors ---- */
@@ -105,6 +107,42 @@ static bool is_stale(const page *p, const cursor *kept, const held_scope *scope)
         return false;
     return p->again != reading ||
            (kept->epoch.size && !(reading ? same_reading(kept, &p->cursor) : same_history(kept, &p->cursor)));
+}
+
+/* Of the records with changes on the page, which all come whole. */
+static lp_err any_changed_above(replica *r, const page *p, bool *above_out, lp_error *error) {
+    changes_reader reader;
+    change_set set;
+    lp_err err = changes_open(&reader, p->changes, error);
+    while (!err && !*above_out && changes_next(&reader, &set))
+        err = kept_above(r, &set.id, p->cursor.seq, above_out, error);
+    changes_close(&reader);
+    return err;
+}
+
+static lp_err any_whole_above(replica *r, const page *p, bool *above_out, lp_error *error) {
+    uint32_t left;
+    wire_reader ids = page_ids(p->whole, &left);
+    lp_err err = LP_OK;
+    for (; !err && !*above_out && left > 0; left--) {
+        lp_id id = page_next_id(&ids);
+        err = kept_above(r, &id, p->cursor.seq, above_out, error);
+    }
+    return err;
+}
+
+lp_err pull_is_overtaken(replica *r, const page *p, bool *overtaken_out, lp_error *error) {
+    const held_scope *scope = holdings_find(r, p->cursor.scope);
+    buf bytes = {0};
+    cursor kept;
+    *overtaken_out = false;
+    lp_err err = load_cursor(r, p->cursor.scope, &bytes, &kept, error);
+    /* In a new epoch what was acknowledged may not be there any more. */
+    bool new_epoch = !err && kept.epoch.size && !span_equal(kept.epoch, p->cursor.epoch);
+    buf_fini(&bytes);
+    if (err || new_epoch || (scope && scope->reading == READING_EPOCH))
+        return err;
+    return p->again ? any_changed_above(r, p, overtaken_out, error) : any_whole_above(r, p, overtaken_out, error);
 }
 
 /* ---- pages ---- */

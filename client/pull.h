@@ -15,7 +15,10 @@ typedef struct pull_outcome {
     uint64_t differs; /**< those whose digest at the page's end is not the server's */
 } pull_outcome;
 
-/** Applies one page, in the caller's write transaction; after the last of an answer call holdings_evict. Errors: LP_PROTOCOL, those of the replica. */
+/** True if a page, whose request something was acknowledged after, may be from before that and has a record whole of which it was: a record that comes
+ *  whole takes the place of all that was known of it, the acknowledged change included. Then the page has to be asked for again. Outside a transaction too. */
+lp_err pull_is_overtaken(replica *r, const page *p, bool *overtaken_out, lp_error *error);
+/** Applies one page, in the caller's write transaction. after the last of an answer call holdings_evict. Errors: LP_PROTOCOL, those of the replica. */
 lp_err pull_page(replica *r, const page *p, pull_outcome *outcome, lp_error *error);
 
 /** Appends the cursors of all scopes this replica holds (page.h); *known_out is false if it knows of none yet. */

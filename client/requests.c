@@ -65,6 +65,7 @@ static request *send(client_session *s, client_actions *actions, request_kind ki
     s->next_id = (s->next_id + 1) | 0x80000000u;
     a->id = s->next_id;
     *r = (request){.moves = s->moves,
+                   .acked_seq = s->acked_seq,
                    .kind = kind,
                    .id = a->id,
                    .batch = m->batch,

@@ -78,6 +78,19 @@ static lp_err look_at_epoch(client_session *s, span pages, bool *applied_out, bo
     return err;
 }
 
+/* Answers overtake each other (pull.h): such pages are not applied, nor is what follows them asked for. */
+static lp_err look_for_overtaken(client_session *s, span pages, bool *applied_out, lp_error *error) {
+    wire_reader from = wire_open(pages);
+    page p;
+    lp_err err = LP_OK;
+    bool overtaken = false;
+    for (uint32_t left = wire_array(&from); !err && !overtaken && left > 0 && page_take(&from, &p); left--)
+        err = pull_is_overtaken(s->replica, &p, &overtaken, error);
+    *applied_out &= !overtaken;
+    s->pulled &= !overtaken;
+    return err;
+}
+
 void session_on_synced(client_session *s, client_actions *actions, request done, const message *m) {
     lp_error error = {.code = LP_OK};
     outbox_outcome pushed = {0};
@@ -90,6 +103,8 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
         line_answered(&s->line, done.bytes > m->pages.size ? done.bytes : m->pages.size,
                       session_boot_ms(s) - done.sent_ms);
     lp_err err = has_pages ? look_at_epoch(s, m->pages, &has_pages, &strange, &error) : LP_OK;
+    if (!err && has_pages && done.acked_seq != s->acked_seq)
+        err = look_for_overtaken(s, m->pages, &has_pages, &error);
     if (!err && done.kind == REQUEST_PUSH)
         err = session_push(s, actions, &error);
     if (!err && has_pages && done.pulls)

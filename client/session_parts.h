@@ -30,9 +30,10 @@ typedef struct request {
     uint32_t id;
     uint64_t batch;
     epoch_offer offer;
-    int64_t sending; /* recovered values that go to review; 0: none */
-    bool pulls;      /* the answer brings pages */
-    uint32_t moves;  /* how often the scopes had moved when it was asked */
+    int64_t sending;    /* recovered values that go to review; 0: none */
+    bool pulls;         /* the answer brings pages */
+    uint32_t moves;     /* how often the scopes had moved when it was asked */
+    uint64_t acked_seq; /* and what was acknowledged by then */
     size_t bytes;
     int64_t sent_ms; /* in boot time */
 } request;

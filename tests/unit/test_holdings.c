@@ -14,6 +14,7 @@
 #include "client/pull.h"
 #include "client/search.h"
 #include "proto/change.h"
+#include "proto/crypto.h"
 #include "tests/support/rig.h"
 
 static const uint8_t epochs[2][EPOCH_BYTES] = {{9}, {10}};
@@ -106,21 +107,38 @@ static void pull_one(rig *r, const char *scope, uint64_t seq, const lp_id *id, c
     apply(&s);
 }
 
+static void pull_nothing(rig *r, const char *scope, uint64_t seq) {
+    sheet s = begin(r, scope, seq);
+    apply(&s);
+}
+
 static void leave(rig *r, const char *scope, uint64_t seq, const lp_id *id) {
     sheet s = begin(r, scope, seq);
     name(&s, LEFT, id);
     apply(&s);
 }
 
-static void settle_all(rig *r, span verdicts) {
+static void settle_at(rig *r, uint64_t seq, span verdicts) {
     uint64_t number, evicted;
     outbox_outcome outcome;
     assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
     assert_int_equal(outbox_freeze(r->replica, OUTBOX_BATCH_BYTES, &number, NULL), LP_OK);
-    assert_int_equal(outbox_settle(r->replica, number, verdicts, 0, &outcome, NULL), LP_OK);
+    assert_int_equal(outbox_settle(r->replica, number, verdicts, seq, &outcome, NULL), LP_OK);
     assert_int_equal(holdings_evict(r->replica, &evicted, NULL), LP_OK);
     assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
     replica_checkpoint(r->replica, true);
+}
+
+/* Acknowledged changes are kept (kept.h): the pool has given a key. */
+static void let_keep(rig *r) {
+    static const uint8_t key[CRYPTO_SEAL_KEY_BYTES] = {9};
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(replica_meta_put(r->replica, "seal.key", span_of(key, sizeof key), NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
+}
+
+static void settle_all(rig *r, span verdicts) {
+    settle_at(r, 0, verdicts);
 }
 
 static int64_t records(rig *r) {
@@ -238,6 +256,52 @@ static void a_whole_record_replaces_what_the_server_was_known_to_hold(void **sta
     assert_false(rig_get(&r, &id, "city", NULL, NULL));
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM past"), 1);
     assert_true(rig_digest_holds(&r));
+    rig_close(&r);
+}
+
+static bool is_overtaken(sheet *s) {
+    buf changes = {0}, ids = {0};
+    bool overtaken;
+    assert_int_equal(changes_finish(&s->writer, &changes, NULL), LP_OK);
+    s->page.changes = buf_span(&changes);
+    s->page.whole = close_list(s, WHOLE, &ids);
+    assert_int_equal(pull_is_overtaken(s->r->replica, &s->page, &overtaken, NULL), LP_OK);
+    changes_fini(&s->writer);
+    buf_fini(&changes);
+    buf_fini(&ids);
+    buf_fini(&s->lists[WHOLE]);
+    return overtaken;
+}
+
+/* The server had the second change after it had put the page together, and its acknowledgement came before the page. */
+static void a_page_with_a_whole_record_is_overtaken_by_what_was_acknowledged_of_it(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    let_keep(&r);
+    lp_id mine = rig_make_lead(&r, "Li Wei"), other = prop_id(&r.random);
+    settle_at(&r, 1, SPAN_LITERAL("\x90"));
+    pull_nothing(&r, "pool", 1);
+    rig_set(&r, &mine, "notes", "typed later");
+    settle_at(&r, 3, SPAN_LITERAL("\x90"));
+    static const struct {
+        uint64_t seq;
+        bool is_mine, whole, again, new_epoch, overtaken;
+    } cases[] = {
+        {2, true, true, false, false, true},   {2, true, false, true, false, true},
+        {2, true, false, false, false, false}, {2, false, true, false, false, false},
+        {3, true, true, false, false, false},  {2, true, true, false, true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const lp_id *id = cases[i].is_mine ? &mine : &other;
+        sheet s = begin(&r, "pool", cases[i].seq);
+        s.page.again = cases[i].again;
+        s.page.cursor.epoch = span_of(epochs[cases[i].new_epoch], EPOCH_BYTES);
+        if (cases[i].whole)
+            name(&s, WHOLE, id);
+        put(&s, id, LEAD_COMPANY, "Acme", at(-9000, 99));
+        assert_int_equal(is_overtaken(&s), cases[i].overtaken);
+    }
     rig_close(&r);
 }
 
@@ -454,6 +518,7 @@ int main(void) {
         cmocka_unit_test(what_was_refused_of_an_evicted_record_stays_for_its_author),
         cmocka_unit_test(a_regained_record_is_not_leaving_any_more),
         cmocka_unit_test(a_whole_record_replaces_what_the_server_was_known_to_hold),
+        cmocka_unit_test(a_page_with_a_whole_record_is_overtaken_by_what_was_acknowledged_of_it),
         cmocka_unit_test(a_record_made_here_is_held_when_the_scope_says_it_joined),
         cmocka_unit_test(what_does_not_come_in_a_re_read_is_swept_even_across_a_restart),
         cmocka_unit_test(an_answer_asked_for_before_a_re_read_does_not_end_it),
