@@ -223,14 +223,10 @@ lp_err heal_begin(replica *r, const char *scope, heal *h, heal_step *step_out, l
 /* ---- asking ---- */
 
 static lp_err read_seq(replica *r, const heal *h, buf *cursor_out, uint64_t *seq_out, lp_error *error) {
-    cursor c = {.seq = UINT64_MAX};
-    lp_err err = pull_cursor(r, span_text(h->scope), cursor_out, error);
-    wire_reader from = wire_open(buf_span(cursor_out));
-    if (err == LP_NOT_FOUND)
-        err = LP_OK; /* it is read from the beginning meanwhile: another process has seen to that */
-    else if (!err && !cursor_take(&from, &c))
-        err = err_set(error, LP_CORRUPT, "the replica's cursor is damaged; keep the file and join again");
-    *seq_out = c.seq;
+    cursor c;
+    lp_err err = pull_cursor(r, span_text(h->scope), cursor_out, &c, error);
+    /* Empty: it is read from the beginning meanwhile; another process has seen to that. */
+    *seq_out = !err && cursor_out->size ? c.seq : UINT64_MAX;
     return err;
 }
 

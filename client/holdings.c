@@ -1,6 +1,7 @@
 /* holdings.c - scopes and the records they hold on this device; see holdings.h. */
 #include "client/holdings.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "client/search.h"
@@ -19,7 +20,8 @@ static lp_err take_scope(held_scopes *all, sqlite3_stmt *s, lp_error *error) {
     held_scope *scope = &all->list[all->count];
     span name = column_span(s, 1);
     int64_t number = sqlite3_column_int64(s, 0);
-    if (all->count == HELD_SCOPES_MAX || number < 0 || number >= HELD_SCOPES_MAX || name.size >= sizeof scope->name ||
+    /* A number stands once in the table: there are no more scopes than numbers. */
+    if (number < 0 || number >= HELD_SCOPES_MAX || name.size >= sizeof scope->name ||
         !digest_unpack(column_span(s, 2), &scope->sum))
         return err_set(error, LP_CORRUPT, "the replica's digest is damaged; keep the file and join again");
     scope->number = (uint32_t)number;
@@ -92,19 +94,17 @@ static uint32_t free_number(const replica *r) {
     return number;
 }
 
-lp_err holdings_open_scope(replica *r, span name, held_scope **scope_out, lp_error *error) {
-    *scope_out = holdings_find(r, name);
-    if (*scope_out)
-        return LP_OK;
-    if (r->scopes.count == HELD_SCOPES_MAX || name.size == 0 || name.size > SCOPE_NAME_BYTES_MAX)
-        return err_set(error, LP_PROTOCOL, "the server's list of scopes is too long");
-    held_scope *scope = &r->scopes.list[r->scopes.count];
+held_scope *holdings_open_scope(replica *r, span name) {
+    held_scope *scope = holdings_find(r, name);
+    if (scope)
+        return scope;
+    assert(r->scopes.count < HELD_SCOPES_MAX && name.size > 0 && name.size <= SCOPE_NAME_BYTES_MAX);
+    scope = &r->scopes.list[r->scopes.count];
     *scope = (held_scope){.number = free_number(r)};
     memcpy(scope->name, name.data, name.size);
     r->scopes.count++;
     touch(r, scope);
-    *scope_out = scope;
-    return LP_OK;
+    return scope;
 }
 
 /* ---- holding ---- */
@@ -148,10 +148,15 @@ void holdings_hold(replica *r, held_scope *scope, layers *l) {
     touch(r, scope);
 }
 
+/* What a newer version knows belongs to the pool, as far as this one can tell. */
+static bool belongs_to_pool(uint32_t kind) {
+    const kind_info *info = schema_kind(kind);
+    return !info || info->scope == SCOPE_POOL;
+}
+
 lp_err holdings_hold_pool(replica *r, layers *l, lp_error *error) {
     held_scope *pool = holdings_find(r, SPAN_LITERAL("pool"));
-    const kind_info *kind = schema_kind(l->server.kind);
-    if (!pool || (l->held & bit_of(pool)) || (kind && kind->scope != SCOPE_POOL))
+    if (!pool || (l->held & bit_of(pool)) || !belongs_to_pool(l->server.kind))
         return LP_OK;
     holdings_hold(r, pool, l);
     return holdings_note_came(r, pool, l->rid, error);
@@ -170,8 +175,7 @@ static lp_err put_held(replica *r, int64_t rid, uint64_t held, lp_error *error) 
 static lp_err hold_rid(replica *r, held_scope *scope, int64_t rid, bool *held_out, lp_error *error) {
     layers l;
     lp_err err = layers_open_rid(r, rid, &l, error);
-    const kind_info *kind = schema_kind(l.server.kind);
-    if (!err && l.server.count && (!kind || kind->scope == SCOPE_POOL)) {
+    if (!err && l.server.count && belongs_to_pool(l.server.kind)) {
         holdings_hold(r, scope, &l);
         err = put_held(r, rid, l.held, error);
         *held_out = true;
@@ -242,7 +246,7 @@ void holdings_forget(replica *r, uint64_t held, const record *server) {
 /* Tells who wants to know what the server does not have any more. */
 static lp_err tell_gone(replica *r, const layers *l, lp_error *error) {
     lp_err err = LP_OK;
-    for (uint32_t i = 0; r->gone && !err && i < l->server.count; i++)
+    for (uint32_t i = 0; !err && i < l->server.count; i++)
         err = r->gone(r, l->server.kind, &l->server.id, &l->server.regs[i], error);
     return err;
 }

@@ -31,8 +31,8 @@ lp_err holdings_load(replica *r, lp_error *error);
 lp_err holdings_store(replica *r, lp_error *error);
 
 held_scope *holdings_find(replica *r, span name); /**< NULL if this device does not hold the scope */
-/** A scope that was granted; it is returned if it was known. Errors: LP_PROTOCOL too many. */
-lp_err holdings_open_scope(replica *r, span name, held_scope **scope_out, lp_error *error);
+/** A scope that was granted, or the one of that name. Who calls has seen to it that there are not too many, and that the name is one. */
+held_scope *holdings_open_scope(replica *r, span name);
 /** A scope that was lost: it holds nothing any more, and is forgotten. */
 lp_err holdings_close_scope(replica *r, held_scope *scope, lp_error *error);
 

@@ -58,12 +58,12 @@ static lp_err save_record(intake *in, lp_error *error) {
     bool tell = in->scope->reading == READING_EPOCH || in->replaces;
     if (in->is_whole)
         return whole_replace(in->r, l, &in->came, tell, &in->news, error);
-    return l->visible.count || l->server.count ? layers_save(in->r, l, error) : LP_OK;
+    return layers_save(in->r, l, error);
 }
 
 static lp_err close_record(intake *in, lp_error *error) {
     lp_err err = save_record(in, error);
-    if (!err && in->l.rid)
+    if (!err)
         err = holdings_note_came(in->r, in->scope, in->l.rid, error);
     if (!err && in->news) {
         in->outcome->records++;
@@ -198,8 +198,8 @@ static lp_err apply_each(intake *in, span raw, lp_error *error) {
     }
     if (!err && reader.sets.failed)
         err = err_set(error, LP_PROTOCOL, "a page from the server is malformed");
-    if (!err && sets.count)
-        err = apply_record(in, &sets, error);
+    if (!err)
+        err = apply_record(in, &sets, error); /* there is one, for something could not be taken in */
     record_sets_fini(&sets);
     changes_close(&reader);
     return err;

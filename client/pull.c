@@ -24,8 +24,7 @@ static void cursor_key(span scope, char *key_out, size_t size) {
     snprintf(key_out, size, "cursor.%.*s", (int)scope.size, (const char *)scope.data);
 }
 
-/* The cursor kept for a scope; one at the beginning if there is none. It borrows `kept`. */
-static lp_err load_cursor(replica *r, span scope, buf *kept, cursor *cursor_out, lp_error *error) {
+lp_err pull_cursor(replica *r, span scope, buf *kept, cursor *cursor_out, lp_error *error) {
     char key[SCOPE_NAME_BYTES_MAX + 16];
     cursor_key(scope, key, sizeof key);
     *cursor_out = (cursor){.scope = scope};
@@ -39,12 +38,6 @@ static lp_err load_cursor(replica *r, span scope, buf *kept, cursor *cursor_out,
     if (!err && !cursor_take(&from, cursor_out))
         return err_set(error, LP_CORRUPT, "the replica's cursor is damaged; keep the file and join again");
     return err;
-}
-
-lp_err pull_cursor(replica *r, span scope, buf *out, lp_error *error) {
-    char key[SCOPE_NAME_BYTES_MAX + 16];
-    cursor_key(scope, key, sizeof key);
-    return replica_meta(r, key, out, error);
 }
 
 static lp_err store_cursor(replica *r, const cursor *c, lp_error *error) {
@@ -136,7 +129,7 @@ lp_err pull_is_overtaken(replica *r, const page *p, bool *overtaken_out, lp_erro
     buf bytes = {0};
     cursor kept;
     *overtaken_out = false;
-    lp_err err = load_cursor(r, p->cursor.scope, &bytes, &kept, error);
+    lp_err err = pull_cursor(r, p->cursor.scope, &bytes, &kept, error);
     /* In a new epoch what was acknowledged may not be there any more. */
     bool new_epoch = !err && kept.epoch.size && !span_equal(kept.epoch, p->cursor.epoch);
     buf_fini(&bytes);
@@ -197,27 +190,16 @@ static lp_err apply_page(replica *r, held_scope *scope, const page *what, const 
     return err ? err : store_cursor(r, &next, error);
 }
 
-/* The scope of a page; NULL if the device does not hold it any more. Before the server has named any, pages name them. */
-static lp_err find_scope(replica *r, span name, held_scope **scope_out, lp_error *error) {
-    *scope_out = holdings_find(r, name);
-    buf named = {0};
-    lp_err err = *scope_out ? LP_OK : replica_meta(r, "scopes", &named, error);
-    buf_fini(&named);
-    return err == LP_NOT_FOUND ? holdings_open_scope(r, name, scope_out, error) : err;
-}
-
 lp_err pull_page(replica *r, const page *what, pull_outcome *outcome, lp_error *error) {
-    held_scope *scope = NULL;
+    held_scope *scope = holdings_find(r, what->cursor.scope); /* NULL: the device does not hold it any more */
     buf bytes = {0};
     cursor kept;
     r->touched = true;
     lp_err err = erase_all(r, what->erased, outcome, error);
     if (!err)
         err = release_all(r, what->purged, error);
-    if (!err)
-        err = find_scope(r, what->cursor.scope, &scope, error);
     if (!err && scope)
-        err = load_cursor(r, what->cursor.scope, &bytes, &kept, error);
+        err = pull_cursor(r, what->cursor.scope, &bytes, &kept, error);
     if (!err && scope && !is_stale(what, &kept, scope))
         err = apply_page(r, scope, what, &kept, outcome, error);
     buf_fini(&bytes);
@@ -236,7 +218,7 @@ lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error) {
     for (uint32_t i = 0; !err && i < count; i++) {
         buf kept = {0};
         cursor c;
-        err = load_cursor(r, wire_text(&names), &kept, &c, error);
+        err = pull_cursor(r, wire_text(&names), &kept, &c, error);
         if (!err)
             cursor_put(out, &c);
         buf_fini(&kept);
@@ -270,12 +252,11 @@ static lp_err move_scopes(replica *r, span scopes, lp_error *error) {
     bool removed = replica_meta_int(r, "evicted", 0) != 0; /* then the pool is read whole anyway */
     wire_reader names = wire_open(scopes);
     for (uint32_t left = wire_array(&names); !err && left; left--) {
-        held_scope *opened;
         span name = wire_text(&names);
         bool first = !removed && span_equal(name, SPAN_LITERAL("pool")) && !holdings_find(r, name);
-        err = holdings_open_scope(r, name, &opened, error);
-        if (!err && first)
-            err = holdings_hold_acknowledged(r, opened, error);
+        held_scope *scope = holdings_open_scope(r, name);
+        if (first)
+            err = holdings_hold_acknowledged(r, scope, error);
     }
     return err;
 }
@@ -283,9 +264,10 @@ static lp_err move_scopes(replica *r, span scopes, lp_error *error) {
 lp_err pull_scopes(replica *r, span scopes, lp_error *error) {
     wire_reader names = wire_open(scopes);
     uint32_t count = wire_array(&names);
-    for (uint32_t i = 0; i < count; i++)
-        if (wire_text(&names).size > SCOPE_NAME_BYTES_MAX)
-            names.failed = true;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size = wire_text(&names).size;
+        names.failed |= size == 0 || size > SCOPE_NAME_BYTES_MAX;
+    }
     if (names.failed || count > HELD_SCOPES_MAX)
         return err_set(error, LP_PROTOCOL, "the server's list of scopes is malformed");
     r->touched = true;

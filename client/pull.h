@@ -27,8 +27,9 @@ lp_err pull_cursors(replica *r, buf *out, bool *known_out, lp_error *error);
 lp_err pull_forget_cursors(replica *r, lp_error *error);
 /** The next pull reads this scope from its beginning, and what the server does not have goes to `recovered`. In a write transaction. */
 lp_err pull_doubt(replica *r, held_scope *scope, lp_error *error);
-/** The kept cursor of a scope, as page.h has it, appended. LP_NOT_FOUND (error untouched) if there is none. */
-lp_err pull_cursor(replica *r, span scope, buf *out, lp_error *error);
+/** The cursor kept for a scope, which borrows `kept`; one at the beginning, and `kept` empty, if there is none. Errors: LP_CORRUPT, those of
+ *  the replica. */
+lp_err pull_cursor(replica *r, span scope, buf *kept, cursor *cursor_out, lp_error *error);
 /** Takes note of the scopes the server named (an array of texts): those missing hold nothing any more. In a write transaction; call
  *  holdings_evict at its end. */
 lp_err pull_scopes(replica *r, span scopes, lp_error *error);

@@ -34,7 +34,7 @@ int64_t client_deadline_ms(const client_session *s) {
 void client_alive(client_session *s) {
     bool connected = s->state == LP_STATE_SYNCING || s->state == LP_STATE_LIVE;
     int64_t answer_ms = session_boot_ms(s) + CLIENT_ANSWER_MS;
-    if (connected && s->deadline_ms != NEVER && s->deadline_ms < answer_ms)
+    if (connected && s->deadline_ms < answer_ms)
         s->deadline_ms = answer_ms;
 }
 
@@ -217,7 +217,7 @@ static void arrive(client_session *s, client_actions *actions) {
 /* After a new epoch, one offer at a time, before anything is read. */
 static lp_err offer_some(client_session *s, client_actions *actions, lp_error *error) {
     bool some = false;
-    if (!s->welcomed || s->becoming || requests_in_flight(s, REQUEST_OFFER))
+    if (!s->welcomed || requests_in_flight(s, REQUEST_OFFER))
         return LP_OK;
     lp_err err = requests_offer(s, actions, &some, error);
     return err || some || !epoch_offering(s->replica) ? err : epoch_finish(s->replica, error);

@@ -18,17 +18,16 @@ lp_err unpulled_note(replica *r, uint64_t seq, lp_error *error) {
 static lp_err is_read_past(replica *r, const held_scope *scope, uint64_t seq, bool *past_out, lp_error *error) {
     buf kept = {0};
     cursor c;
-    lp_err err = pull_cursor(r, span_text(scope->name), &kept, error);
-    wire_reader from = wire_open(buf_span(&kept));
-    *past_out = !err && scope->reading == READING_NEWS && cursor_take(&from, &c) && c.behind == 0 && c.seq >= seq;
+    lp_err err = pull_cursor(r, span_text(scope->name), &kept, &c, error);
+    *past_out = !err && scope->reading == READING_NEWS && c.behind == 0 && c.seq >= seq;
     buf_fini(&kept);
-    return err == LP_NOT_FOUND ? LP_OK : err;
+    return err;
 }
 
 static lp_err all_read_past(replica *r, uint64_t seq, bool *past_out, lp_error *error) {
     lp_err err = LP_OK;
     *past_out = r->scopes.count > 0;
-    for (uint32_t i = 0; !err && *past_out && i < r->scopes.count; i++)
+    for (uint32_t i = 0; *past_out && i < r->scopes.count; i++)
         err = is_read_past(r, &r->scopes.list[i], seq, past_out, error);
     return err;
 }
@@ -37,7 +36,7 @@ lp_err unpulled_let_go(replica *r, lp_error *error) {
     uint64_t seq = (uint64_t)replica_meta_int(r, SEQ_KEY, 0);
     bool past = false;
     lp_err err = seq ? all_read_past(r, seq, &past, error) : LP_OK;
-    if (err || !past)
+    if (!past)
         return err;
     err = holdings_let_go_unheld(r, error);
     return err ? err : replica_meta_put_int(r, SEQ_KEY, 0, error);
@@ -47,13 +46,13 @@ lp_err unpulled_let_go(replica *r, lp_error *error) {
 static lp_err last_scope(replica *r, held_scope **scope_out, lp_error *error) {
     buf scopes = {0};
     lp_err err = replica_meta(r, "scopes", &scopes, error);
-    wire_reader names = wire_open(err ? (span){0} : buf_span(&scopes));
+    wire_reader names = wire_open(buf_span(&scopes));
     span name = {0};
-    for (uint32_t left = err ? 0 : wire_array(&names); left; left--)
+    for (uint32_t left = wire_array(&names); left; left--)
         name = wire_text(&names);
     *scope_out = holdings_find(r, name);
     buf_fini(&scopes);
-    return err == LP_NOT_FOUND ? LP_OK : err;
+    return err;
 }
 
 lp_err unpulled_doubt(replica *r, lp_error *error) {

@@ -6,7 +6,7 @@
 #include "proto/err.h"
 
 static bool same_register(const reg *a, const reg *b) {
-    return a && b && stamp_compare(a->stamp, b->stamp) == 0 && span_equal(a->value, b->value);
+    return b && stamp_compare(a->stamp, b->stamp) == 0 && span_equal(a->value, b->value);
 }
 
 static bool same_registers(const record *a, const record *b) {
@@ -30,8 +30,7 @@ static lp_err swap(replica *r, const layers *l, const record *came, bool tell, l
         if (same_register(old, now))
             continue;
         holdings_count(r, l, now, old);
-        lp_err err =
-            tell && is_gone(r, old, now) && r->gone ? r->gone(r, l->server.kind, &l->server.id, old, error) : LP_OK;
+        lp_err err = tell && is_gone(r, old, now) ? r->gone(r, l->server.kind, &l->server.id, old, error) : LP_OK;
         if (err)
             return err;
     }
@@ -68,8 +67,8 @@ lp_err whole_replace(replica *r, layers *l, const record *came, bool tell, bool 
     record seen;
     record_init(&seen, l->visible.kind, &l->visible.id);
     *news_out = false;
-    lp_err err = l->layered || l->rid == 0 ? LP_OK : layers_copy(&l->server, &l->visible, error);
-    if (!err && l->rid && same_registers(&l->server, came)) {
+    lp_err err = l->layered ? LP_OK : layers_copy(&l->server, &l->visible, error);
+    if (!err && same_registers(&l->server, came)) {
         err = l->held_anew ? layers_save(r, l, error) : LP_OK;
         goto out;
     }

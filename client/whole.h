@@ -7,7 +7,7 @@
 
 #include "client/layers.h"
 
-/** Puts `came` in the place of the server layer of `l`, which layers_open has opened, and saves if that changes anything. `tell`: registers the
+/** Puts `came` in the place of the server layer of `l`, which layers_open has found, and saves if that changes anything. `tell`: registers the
  *  server does not have any more are told to replica.gone. `*news_out`: the visible values changed. */
 lp_err whole_replace(replica *r, layers *l, const record *came, bool tell, bool *news_out, lp_error *error);
 

@@ -84,6 +84,24 @@ static void pages_that_cannot_be_read_block_and_lose_nothing(void **state) {
     }
 }
 
+static void a_list_of_changes_that_cannot_be_read_blocks_and_loses_nothing(void **state) {
+    rig r;
+    buf pages = {0};
+    (void)state;
+    begin(&r);
+    rig_welcome(&r, 0);
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"), .epoch = span_of(epochs[0], EPOCH_BYTES), .seq = 9},
+              .changes = SPAN_LITERAL("\x92\x90\x91\x01")};
+    wire_put_array(&pages, 1);
+    page_put(&pages, &p);
+    answer_pages(&r, rig_last(&r)->id, buf_span(&pages));
+    expect_reason(&r, LP_STATE_BLOCKED, "malformed");
+    assert_int_equal(rig_unsent(&r), 1);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM meta WHERE key = 'cursor.pool'"), 0);
+    buf_fini(&pages);
+    rig_close(&r);
+}
+
 /* The first page says that there is more, and the second is none: what follows is not asked for. */
 static void nothing_is_asked_for_behind_a_page_that_cannot_be_read(void **state) {
     rig r;
@@ -235,7 +253,96 @@ static void a_server_that_takes_every_number_for_a_copy_is_not_asked_again(void 
     rig_close(&r);
 }
 
+/* ---- less than it should ---- */
+
+static void welcome_to_another_epoch(rig *r, span scopes) {
+    message welcome = {.number = MSG_WELCOME, .version = 1, .epoch = span_of(epochs[1], EPOCH_BYTES), .scopes = scopes};
+    rig_lost(r, LP_OFFLINE);
+    rig_tick(r);
+    rig_channel(r, "c");
+    rig_answer(r, rig_last(r)->id, &welcome);
+}
+
+/* A device that keeps what was acknowledged, of `count` leads. */
+static void acknowledge(rig *r, uint32_t count) {
+    uint8_t secret[CRYPTO_SEAL_KEY_BYTES] = {1}, key[CRYPTO_SEAL_KEY_BYTES];
+    be_live(r);
+    assert_int_equal(crypto_seal_public(secret, key, NULL), LP_OK);
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    assert_int_equal(replica_meta_put(r->replica, "seal.key", span_of(key, sizeof key), NULL), LP_OK);
+    assert_int_equal(replica_commit(r->replica, NULL), LP_OK);
+    for (uint32_t i = 1; i <= count; i++) {
+        rig_make_lead(r, "Li Wei");
+        rig_work(r);
+        message synced = {.number = MSG_SYNCED, .batch = i, .seq = 5 + i, .now_ms = r->now_ms};
+        rig_answer(r, rig_last(r)->id, &synced);
+    }
+    assert_int_equal(rig_count(r, "SELECT count(*) FROM kept"), count);
+}
+
+static uint32_t offered(rig *r) {
+    assert_int_equal(rig_last(r)->number, MSG_REOFFER);
+    wire_reader entries = wire_open(rig_last(r)->message.entries);
+    return wire_array(&entries);
+}
+
+static void an_offer_of_which_less_is_taken_is_made_again_in_parts(void **state) {
+    static const struct {
+        uint64_t taken;
+        uint32_t next;
+    } answers[] = {{2, 2}, {0, 1}, {1, 4}, {4, 0}};
+    static const char scopes[] = "\x91\xa4pool";
+    rig r;
+    (void)state;
+    acknowledge(&r, 5);
+    welcome_to_another_epoch(&r, SPAN_LITERAL(scopes));
+    assert_int_equal(offered(&r), 5);
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        message taken = {.number = MSG_REOFFERED, .taken = answers[i].taken, .seq = 90 + i};
+        rig_answer(&r, rig_last(&r)->id, &taken);
+        if (answers[i].next)
+            assert_int_equal(offered(&r), answers[i].next);
+    }
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM kept WHERE seq = 92"), 1);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM kept WHERE seq = 93"), 4);
+    rig_close(&r);
+}
+
+static void a_new_epoch_in_which_nothing_is_granted_leaves_nothing(void **state) {
+    rig r;
+    (void)state;
+    acknowledge(&r, 1);
+    welcome_to_another_epoch(&r, SPAN_LITERAL("\x90"));
+    assert_int_equal(offered(&r), 1);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM scope"), 0);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM record"), 0);
+    rig_close(&r);
+}
+
 /* ---- out of order ---- */
+
+static void a_batch_that_is_answered_after_the_one_behind_it_is_sent_again_as_what_it_was(void **state) {
+    rig r;
+    uint32_t ids[2];
+    (void)state;
+    be_live(&r);
+    for (int i = 0; i < 2; i++) {
+        rig_make_lead(&r, "Li Wei");
+        rig_work(&r);
+        ids[i] = rig_last(&r)->id;
+        assert_int_equal(rig_last(&r)->message.after, i);
+    }
+    message synced = {.number = MSG_SYNCED, .batch = 2, .now_ms = r.now_ms};
+    rig_answer(&r, ids[1], &synced);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    assert_int_equal(rig_last(&r)->message.batch, 1);
+    assert_int_equal(rig_last(&r)->message.after, 0);
+    assert_int_equal(rig_last(&r)->message.given_up, 0);
+    rig_close(&r);
+}
 
 static void what_comes_when_nothing_was_asked_is_ignored(void **state) {
     rig r;
@@ -389,6 +496,7 @@ static void a_batch_that_another_process_has_settled_is_not_sent(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_that_cannot_be_read_block_and_lose_nothing),
+        cmocka_unit_test(a_list_of_changes_that_cannot_be_read_blocks_and_loses_nothing),
         cmocka_unit_test(nothing_is_asked_for_behind_a_page_that_cannot_be_read),
         cmocka_unit_test(an_answer_nobody_knows_asks_for_an_update),
         cmocka_unit_test(a_refusal_without_a_reason_gets_one),
@@ -397,6 +505,9 @@ int main(void) {
         cmocka_unit_test(a_server_that_always_has_more_is_not_asked_without_bound),
         cmocka_unit_test(a_clock_that_never_comes_right_is_tried_again_later),
         cmocka_unit_test(a_server_that_takes_every_number_for_a_copy_is_not_asked_again),
+        cmocka_unit_test(an_offer_of_which_less_is_taken_is_made_again_in_parts),
+        cmocka_unit_test(a_new_epoch_in_which_nothing_is_granted_leaves_nothing),
+        cmocka_unit_test(a_batch_that_is_answered_after_the_one_behind_it_is_sent_again_as_what_it_was),
         cmocka_unit_test(what_comes_when_nothing_was_asked_is_ignored),
         cmocka_unit_test(a_server_that_does_not_open_is_tried_again),
         cmocka_unit_test(pages_of_another_epoch_lead_to_one_new_hello),

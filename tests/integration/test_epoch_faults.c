@@ -41,7 +41,28 @@ static void lost_by_the_server(rig *r) {
     assert_int_equal(recovered_send(r->replica, &told_ids[2], &error), LP_OK);
 }
 
+static void hear_of_mine(rig *r, const uint8_t epoch[EPOCH_BYTES], bool before) {
+    told_greet(r);
+    told_welcome(r, "mine", NULL, (message){.epoch = span_of(epoch, EPOCH_BYTES)});
+    if (before)
+        told_hear(r);
+}
+
+/* What was acknowledged and is in no scope, as far as is known: it was not pulled yet. */
+static void acknowledged_and_not_pulled(rig *r) {
+    told_scopes_before(r, "mine", NULL);
+    told_page_before(r, (page){.cursor = {.scope = SPAN_LITERAL("mine"), .seq = 2}}, "Acme", 0);
+    rig_make_lead(r, "Li Wei");
+    told_settle_before(r, (span){0});
+    hear_of_mine(r, told_epochs[0], true);
+    rig_reopen(r);
+}
+
 /* ---- what the server says ---- */
+
+static void told_of_a_new_epoch_in_mine(rig *r) {
+    hear_of_mine(r, told_epochs[1], false);
+}
 
 static void told_of_a_new_epoch(rig *r) {
     told_greet(r);
@@ -67,7 +88,7 @@ static void sent_another_history(rig *r) {
     told_be_welcomed(r);
     assert_int_equal(sqlite3_exec(r->replica->db, "DELETE FROM meta WHERE key = 'epoch'", NULL, NULL, NULL), SQLITE_OK);
     changes_init(&w);
-    told_lead(&w, &told_ids[1], "Abel", 0);
+    told_lead(&w, &told_ids[1], "4711", 0); /* stamped before what is here */
     told_page(r,
               (page){.cursor = {.epoch = span_of(told_epochs[1], EPOCH_BYTES), .seq = 3}, .start = true, .again = true},
               &w);
@@ -107,6 +128,8 @@ static const thing things[] = {
      "SELECT count(*) FROM meta WHERE key = 'rejoin.install'"},
     {"another number", told_two_batches, given_another_number, told_take,
      "SELECT value FROM meta WHERE key = 'device.number'"},
+    {"a new epoch, and something not pulled", acknowledged_and_not_pulled, told_of_a_new_epoch_in_mine, told_take,
+     "SELECT count(*) FROM record WHERE held"},
     {0},
 };
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "client/holdings.h"
 #include "client/statements.h"
 #include "tests/support/fault_sweep.h"
 
@@ -56,6 +57,26 @@ static void unreadable_yesterday(rig *r) {
     sqlite3_finalize(s);
     changes_fini(&w);
     buf_fini(&changes);
+}
+
+static void nothing_unsent(rig *r) {
+    told_four_leads(r);
+    told_settle_before(r, (span){0});
+}
+
+static void half_re_read_and_a_new_lead(rig *r) {
+    half_re_read(r);
+    told_settle_before(r, (span){0});
+    rig_make_lead(r, "Li Wei");
+}
+
+static void a_fair_and_a_half_re_read(rig *r) {
+    a_fair(r);
+    page first = {.cursor = {.scope = SPAN_LITERAL("mine"), .seq = 5, .behind = 5, .again = true},
+                  .start = true,
+                  .again = true,
+                  .more = true};
+    told_page_before(r, first, "Acme", 1);
 }
 
 /* ---- what the server says ---- */
@@ -112,6 +133,7 @@ static void sent_what_cannot_be_read(rig *r) {
     changes_init(&w);
     told_lead(&w, &told_ids[0], "Globe", 0);
     told_lead(&w, &told_ids[1], "Globe", FIELD_NUMBER_MAX + 1);
+    told_lead(&w, &told_ids[1], "Hall", 0);
     told_lead(&w, &told_ids[4], "Globe", 0);
     told_page(r, (page){.cursor = {.seq = 9}}, &w);
 }
@@ -132,6 +154,79 @@ static void sent_everything(rig *r) {
     buf_fini(&pages);
 }
 
+static void acknowledged_what_is_new(rig *r) {
+    told_be_welcomed(r);
+    message synced = {.number = MSG_SYNCED, .batch = 2, .seq = 9, .now_ms = r->now_ms};
+    told_put(&synced, told_asked(r, MSG_SYNC));
+}
+
+static void be_welcomed_to_mine(rig *r, const char *second) {
+    told_greet(r);
+    told_welcome(r, "mine", second, (message){0});
+    told_hear(r);
+}
+
+static void sent_an_id_that_joins(rig *r) {
+    buf joined = {0};
+    changes_writer w;
+    be_welcomed_to_mine(r, "event:x");
+    changes_init(&w);
+    told_page(r,
+              (page){.cursor = {.scope = SPAN_LITERAL("mine"), .seq = 6, .behind = 6, .again = true},
+                     .again = true,
+                     .more = true,
+                     .joined = list_ids(&joined, &told_ids[3], 1)},
+              &w);
+    buf_fini(&joined);
+}
+
+static void sent_a_page_without_what_was_acknowledged(rig *r) {
+    changes_writer w;
+    be_welcomed_to_mine(r, NULL);
+    changes_init(&w);
+    told_page(r, (page){.cursor = {.scope = SPAN_LITERAL("mine"), .seq = 9}}, &w);
+}
+
+static void sent_the_first_of_many(rig *r) {
+    changes_writer w;
+    told_be_welcomed(r);
+    changes_init(&w);
+    told_lead(&w, &told_ids[4], "Globe", 0);
+    told_page(r, (page){.cursor = {.seq = 9}, .more = true}, &w);
+}
+
+/* Digests were found to differ some time ago. */
+static void sent_the_same_digest(rig *r) {
+    uint8_t sum[DIGEST_BYTES];
+    changes_writer w;
+    told_be_welcomed(r);
+    assert_int_equal(
+        sqlite3_exec(r->replica->db, "INSERT OR REPLACE INTO meta VALUES('heal.pool', 1)", NULL, NULL, NULL),
+        SQLITE_OK);
+    changes_init(&w);
+    assert_int_equal(replica_begin(r->replica, NULL), LP_OK);
+    digest_pack(holdings_find(r->replica, SPAN_LITERAL("pool"))->sum, sum);
+    replica_rollback(r->replica);
+    told_page(r, (page){.cursor = {.seq = 9}, .digest = span_of(sum, sizeof sum)}, &w);
+}
+
+/* While the device waits for news, a batch is on its way. */
+static void sent_an_erasure_meanwhile(rig *r) {
+    buf erased = {0}, pages = {0};
+    told_be_welcomed(r);
+    rig_synced(r, 0, 30);
+    rig_set(r, &told_ids[0], "notes", "typed meanwhile");
+    rig_work(r);
+    page p = {.cursor = {.scope = SPAN_LITERAL("pool"), .epoch = span_of(told_epochs[0], EPOCH_BYTES), .seq = 31},
+              .erased = list_ids(&erased, &told_ids[0], 1)};
+    wire_put_array(&pages, 1);
+    page_put(&pages, &p);
+    message synced = {.number = MSG_SYNCED, .pages = buf_span(&pages), .now_ms = r->now_ms};
+    told_put(&synced, told_asked(r, MSG_WAIT));
+    buf_fini(&erased);
+    buf_fini(&pages);
+}
+
 static void start(rig *r) {
     client_event event = {.kind = CLIENT_START, .keep = true};
     told_step(r, &event);
@@ -149,6 +244,16 @@ static const thing things[] = {
     {"what cannot be read", told_four_leads, sent_what_cannot_be_read, told_take, "SELECT count(*) FROM quarantine"},
     {"what could not be read", unreadable_yesterday, nothing, start, "SELECT count(*) FROM quarantine"},
     {"in sync", told_four_leads, sent_everything, told_take, "SELECT count(*) FROM meta WHERE key = 'sync.last_ms'"},
+    {"verdicts between pages", half_re_read_and_a_new_lead, acknowledged_what_is_new, told_take,
+     "SELECT count(*) FROM outbox"},
+    {"what joins between pages", a_fair_and_a_half_re_read, sent_an_id_that_joins, told_take,
+     "SELECT count(*) FROM came WHERE rid = (SELECT max(rid) FROM record)"},
+    {"what no scope holds", acknowledged_in_no_scope, sent_a_page_without_what_was_acknowledged, told_take,
+     "SELECT count(*) FROM record"},
+    {"the first of many pages", told_four_leads, sent_the_first_of_many, told_take, "SELECT count(*) FROM record"},
+    {"the same digest", nothing_unsent, sent_the_same_digest, told_take,
+     "SELECT count(*) FROM meta WHERE key = 'heal.pool'"},
+    {"an erasure meanwhile", told_four_leads, sent_an_erasure_meanwhile, told_take, "SELECT count(*) FROM erased"},
     {0},
 };
 

@@ -19,6 +19,12 @@ static void clock_was_ahead(rig *r) {
         SQLITE_OK);
 }
 
+static void twenty_leads(rig *r) {
+    told_four_leads(r);
+    for (int i = 0; i < 20; i++)
+        rig_make_lead(r, "Li Wei");
+}
+
 static void rebooted(rig *r) {
     r->boot++;
     rig_reopen(r);
@@ -33,6 +39,14 @@ static void told_of_a_fence(rig *r) {
 static void told_another_time(rig *r) {
     told_greet(r);
     message clock = {.number = MSG_CLOCK, .now_ms = r->now_ms - 3600000};
+    told_put(&clock, told_asked(r, MSG_HELLO));
+}
+
+/* The server has all of it, stamps ahead and all; what is typed now comes after. */
+static void told_another_time_of_what_is_sent(rig *r) {
+    told_greet(r);
+    rig_set(r, &told_ids[0], "notes", "typed meanwhile");
+    message clock = {.number = MSG_CLOCK, .now_ms = r->now_ms - 3600000, .batch = 2};
     told_put(&clock, told_asked(r, MSG_HELLO));
 }
 
@@ -90,6 +104,8 @@ static const thing things[] = {
      "SELECT value = 0 FROM meta WHERE key = 'clock.forced'"},
     {"a fence", told_two_batches, told_of_a_fence, told_take, "SELECT min(number) > 2 FROM batch"},
     {"another time", told_two_batches, told_another_time, told_take,
+     "SELECT count(*) FROM meta WHERE key = 'clock.corrections'"},
+    {"another time, and stamps that are ahead stay", twenty_leads, told_another_time_of_what_is_sent, told_take,
      "SELECT count(*) FROM meta WHERE key = 'clock.corrections'"},
     {"verdicts", told_two_batches, judged, told_take, "SELECT count(*) FROM outbox"},
     {"a line that is cut", told_two_batches, told_be_welcomed, lose_the_line,

@@ -136,10 +136,28 @@ static void what_is_aside_is_tried_again_by_another_version(void **state) {
     rig_close(&r);
 }
 
+static void what_is_aside_of_a_scope_that_was_taken_back_is_dropped(void **state) {
+    rig r;
+    buf changes = {0};
+    (void)state;
+    rig_open(&r, true);
+    put_page_of_three(&changes, FIELD_NUMBER_MAX + 1);
+    pull(&r, buf_span(&changes), 7);
+    assert_int_equal(
+        sqlite3_exec(r.replica->db, "UPDATE quarantine SET version = '0.0.0', scope = 'event:gone'", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(intake_retry(r.replica, NULL), LP_OK);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM quarantine"), 0);
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM record"), 2);
+    buf_fini(&changes);
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_read_is_put_aside_and_the_cursor_moves_on),
         cmocka_unit_test(what_is_aside_is_tried_again_by_another_version),
+        cmocka_unit_test(what_is_aside_of_a_scope_that_was_taken_back_is_dropped),
     };
     return cmocka_run_group_tests_name("quarantine", tests, NULL, NULL);
 }
