@@ -73,15 +73,20 @@ static lp_err drop_lost_past(replica *r, lp_error *error) {
 
 static lp_err audit(replica *r, lp_error *error) {
     digest sums[HELD_SCOPES_MAX] = {{0}};
+    bool changed = false; /* by itself: a row that is gone may have left its text where no row is removed any more */
     lp_err err = each_layer(r, UINT64_MAX, &range_of_all, add_to_scopes, sums, error);
     for (uint32_t i = 0; !err && i < r->scopes.count; i++) {
         held_scope *scope = &r->scopes.list[i];
-        scope->changed |= !digest_equal(scope->sum, sums[scope->number]);
+        bool differs = !digest_equal(scope->sum, sums[scope->number]);
+        changed |= differs;
+        scope->changed |= differs;
         r->touched |= scope->changed;
         scope->sum = sums[scope->number];
     }
     if (!err)
         err = drop_lost_past(r, error);
+    if (!err && changed)
+        err = replica_scrub_later(r, error);
     return err ? err : replica_meta_put_int(r, "audit.last_ms", r->env->wall_ms(r->env->ctx), error);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/heal.h"
 #include "client/holdings.h"
 #include "client/outbox.h"
 #include "client/pull.h"
@@ -556,22 +557,28 @@ static void no_byte_of_an_evicted_record_is_left_in_the_files(void **state) {
     rig_close(&r);
 }
 
-/* Rows that grow split their pages, and what moves to a neighbour leaves a copy in the page it was in. */
+#define LEADS 240
+#define ROUNDS 4
+
+/* Rows that grow split their pages, and what moves to a neighbour leaves a copy in the page it was in. Every third one is a canary. */
+static void pull_growing(rig *r, lp_id *ids, int count) {
+    char text[200];
+    for (int i = 0; i < count; i++)
+        ids[i] = prop_id(&r->random);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < count; i++) {
+            snprintf(text, sizeof text, "%s %d %0*d", i % 3 ? "stays" : "canary", i, 40 * round, i);
+            rig_pull(r, &ids[i], LEAD_COMPANY, text, at(-9000 + round, 99));
+        }
+}
+
 static void no_byte_of_an_evicted_record_is_left_in_the_middle_of_a_page_that_was_split(void **state) {
-    enum { LEADS = 240, ROUNDS = 4 };
     rig r;
     lp_id ids[LEADS];
     lp_rows *rows;
-    char text[200];
     (void)state;
     rig_open(&r, true);
-    for (int i = 0; i < LEADS; i++)
-        ids[i] = prop_id(&r.random);
-    for (int round = 0; round < ROUNDS; round++)
-        for (int i = 0; i < LEADS; i++) {
-            snprintf(text, sizeof text, "%s %d %0*d", i % 3 ? "stays" : "canary", i, 40 * round, i);
-            rig_pull(&r, &ids[i], LEAD_COMPANY, text, at(-9000 + round, 99));
-        }
+    pull_growing(&r, ids, LEADS);
     assert_int_equal(search_run(r.replica, "canary", 0, &rows, NULL), LP_OK);
     assert_int_equal(lp_rows_count(rows), LEADS / 3);
     lp_rows_free(rows);
@@ -586,6 +593,27 @@ static void no_byte_of_an_evicted_record_is_left_in_the_middle_of_a_page_that_wa
         rig_pull(&r, &ids[i], LEAD_CITY, "Chicago", at(-8000, 99));
     assert_false(on_disk(&r, "canary"));
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+    assert_true(rig_digest_holds(&r));
+    rig_close(&r);
+}
+
+/* A row that is gone by itself is no row to be removed: the pages have to be looked at all the same. */
+static void no_byte_of_a_row_that_is_gone_by_itself_is_left_in_the_file(void **state) {
+    rig r;
+    lp_id ids[LEADS];
+    (void)state;
+    rig_open(&r, true);
+    pull_growing(&r, ids, LEADS);
+    replica_checkpoint(r.replica, false);
+    assert_int_equal(sqlite3_exec(r.replica->db,
+                                  "DELETE FROM lead_text; DELETE FROM unindexed;"
+                                  "DELETE FROM record WHERE c_company LIKE 'canary%'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(records(&r), LEADS - LEADS / 3);
+    assert_int_equal(heal_audit_due(r.replica, NULL), LP_OK);
+    replica_checkpoint(r.replica, true);
+    assert_false(on_disk(&r, "canary"));
     assert_true(rig_digest_holds(&r));
     rig_close(&r);
 }
@@ -610,6 +638,7 @@ int main(void) {
         cmocka_unit_test(a_lost_scope_takes_its_records_along),
         cmocka_unit_test(no_byte_of_an_evicted_record_is_left_in_the_files),
         cmocka_unit_test(no_byte_of_an_evicted_record_is_left_in_the_middle_of_a_page_that_was_split),
+        cmocka_unit_test(no_byte_of_a_row_that_is_gone_by_itself_is_left_in_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
