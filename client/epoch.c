@@ -35,13 +35,30 @@ static uint64_t find_fork(span forks, span epoch) {
     return 0;
 }
 
-/* Offers that an earlier new epoch has begun, and not ended, begin again: from the lower of the two forks. */
-static lp_err begin_offering(replica *r, uint64_t fork, lp_error *error) {
+/* A pool that does not hold what it had acknowledged lacks something above the fork. If nothing is above it, it was set back before and nobody had
+ * noticed when the clock was repaired: what it says of the fork counts for nothing. */
+static lp_err doubt_fork(replica *r, int64_t *fork, lp_error *error) {
+    kept_range above = {.last = INT64_MAX, .fork = (uint64_t)*fork, .most = 1};
+    buf ignored = {0};
+    uint32_t count;
+    int64_t upto;
+    lp_err err = kept_next(r, &above, &ignored, &count, &upto, error);
+    if (!err && count == 0)
+        *fork = 0;
+    buf_fini(&ignored);
+    return err;
+}
+
+/* Offers that an earlier new epoch has begun, and not ended, begin again: from the lower of the two forks. `lacks`: it does not hold what it had
+ * acknowledged. */
+static lp_err begin_offering(replica *r, uint64_t fork, bool lacks, lp_error *error) {
     int64_t before = replica_meta_int(r, "offer.fork", -1);
     int64_t from = fork > INT64_MAX ? INT64_MAX : (int64_t)fork;
     int64_t last = 0;
+    lp_err err = lacks ? doubt_fork(r, &from, error) : LP_OK;
     from = before >= 0 && before < from ? before : from;
-    lp_err err = kept_last(r, &last, error);
+    if (!err)
+        err = kept_last(r, &last, error);
     if (!err)
         err = replica_meta_put_int(r, "offer.fork", from, error);
     if (!err)
@@ -54,8 +71,9 @@ static lp_err begin_offering(replica *r, uint64_t fork, lp_error *error) {
 static lp_err take_welcome(replica *r, const message *welcome, span known, bool is_new, bool unanswered,
                            lp_error *error) {
     lp_err err = LP_OK;
+    bool lacks = welcome->batch < (uint64_t)replica_meta_int(r, "batch.settled", 0);
     if (is_new)
-        err = begin_offering(r, find_fork(welcome->forks, known), error);
+        err = begin_offering(r, find_fork(welcome->forks, known), lacks, error);
     if (!err && is_new)
         err = unpulled_doubt(r, error);
     /* Between taking a batch and answering it the pool may have become another, with other stamps (repair-clock): who has no cursor yet has
@@ -63,7 +81,7 @@ static lp_err take_welcome(replica *r, const message *welcome, span known, bool 
     if (!err && (is_new || unanswered))
         err = replica_meta_put_int(r, "evicted", 1, error);
     /* What was acknowledged under this number is offered, and is no sign of another setting back. */
-    if (!err && is_new && welcome->batch < (uint64_t)replica_meta_int(r, "batch.settled", 0))
+    if (!err && is_new && lacks)
         err = replica_meta_put_int(r, "batch.settled", (int64_t)welcome->batch, error);
     if (!err && (is_new || known.size == 0))
         return replica_meta_put(r, "epoch", welcome->epoch, error);

@@ -155,6 +155,26 @@ static void a_batch_that_follows_what_a_set_back_server_lacks_does_not_hide_it(v
     world_free(w);
 }
 
+/* It says that a repair has lost nothing, and does not know that it was set back before. */
+static void a_pool_set_back_whose_clock_is_repaired_before_anybody_calls_gets_back_what_it_lacks(void **state) {
+    (void)state;
+    world *w = make(1);
+    uint8_t token[INVITE_TOKEN_BYTES];
+    world_settle(w, false);
+    world_server_backup(w, "copy.db");
+    uint32_t lead = world_make_lead(w, 0, "Li Wei");
+    world_settle(w, false);
+    w->server_wall_off_ms = 3600000;
+    world_server_set_back(w, "copy.db");
+    world_invite(w, "Zhang Min", "manager", token); /* a commit at a time that has not come */
+    world_heal_server_clock(w);
+    assert_int_equal(w->repairs, 1);
+    world_settle(w, false);
+    expect_text(w, 0, lead, "full_name", "Li Wei");
+    world_check(w);
+    world_free(w);
+}
+
 static void two_copies_go_on_as_two_devices_and_neither_loses_anything(void **state) {
     (void)state;
     world *w = make(1);
@@ -326,6 +346,7 @@ int main(void) {
         cmocka_unit_test(what_was_forgotten_and_replaced_stays_in_its_authors_past),
         cmocka_unit_test(an_offer_cut_short_goes_on_where_it_was),
         cmocka_unit_test(a_batch_that_follows_what_a_set_back_server_lacks_does_not_hide_it),
+        cmocka_unit_test(a_pool_set_back_whose_clock_is_repaired_before_anybody_calls_gets_back_what_it_lacks),
         cmocka_unit_test(two_copies_go_on_as_two_devices_and_neither_loses_anything),
         cmocka_unit_test(a_copy_that_only_waits_learns_of_it_when_the_other_writes),
         cmocka_unit_test(a_copy_that_skips_the_number_its_twin_has_used_is_noticed),
