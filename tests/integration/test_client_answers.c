@@ -12,6 +12,7 @@
 #include "proto/change.h"
 #include "proto/page.h"
 #include "tests/support/rig.h"
+#include "tests/support/short_memory.h"
 
 static const uint8_t epochs[2][EPOCH_BYTES] = {{9}, {10}};
 
@@ -99,6 +100,24 @@ static void a_list_of_changes_that_cannot_be_read_blocks_and_loses_nothing(void 
     assert_int_equal(rig_unsent(&r), 1);
     assert_int_equal(rig_count(&r, "SELECT count(*) FROM meta WHERE key = 'cursor.pool'"), 0);
     buf_fini(&pages);
+    rig_close(&r);
+}
+
+/* The device waited for news when it sent something, which was answered first. */
+static void pages_behind_an_acknowledgement_that_cannot_be_read_block(void **state) {
+    rig r;
+    uint32_t wait = 0;
+    (void)state;
+    be_live(&r);
+    for (uint32_t i = 0; i < r.sent_count; i++)
+        wait = r.sent[i].number == MSG_WAIT ? r.sent[i].id : wait;
+    rig_make_lead(&r, "Li Wei");
+    rig_work(&r);
+    message synced = {.number = MSG_SYNCED, .batch = 1, .seq = 6, .now_ms = r.now_ms};
+    rig_answer(&r, rig_last(&r)->id, &synced);
+    assert_int_equal(rig_unsent(&r), 0);
+    answer_pages(&r, wait, SPAN_LITERAL("\x91\x01"));
+    expect_reason(&r, LP_STATE_BLOCKED, "malformed");
     rig_close(&r);
 }
 
@@ -322,6 +341,40 @@ static void a_new_epoch_in_which_nothing_is_granted_leaves_nothing(void **state)
 
 /* ---- out of order ---- */
 
+/* The page was put together before the server had what it acknowledged meanwhile. */
+static void a_page_that_an_acknowledgement_overtook_is_asked_for_again(void **state) {
+    rig r;
+    lp_id lead;
+    uint32_t wait = 0;
+    buf whole = {0}, pages = {0};
+    (void)state;
+    acknowledge(&r, 1);
+    for (uint32_t i = 0; i < r.sent_count; i++)
+        wait = r.sent[i].number == MSG_WAIT ? r.sent[i].id : wait;
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_prepare_v2(r.replica->db, "SELECT id FROM record", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    memcpy(lead.bytes, sqlite3_column_blob(s, 0), sizeof lead.bytes);
+    sqlite3_finalize(s);
+    wire_put_array(&whole, 1);
+    wire_put_bytes(&whole, id_span(&lead));
+    wire_put_array(&pages, 2);
+    for (int i = 0; i < 2; i++) {
+        page p = {.cursor = {.scope = i ? SPAN_LITERAL("setup") : SPAN_LITERAL("pool"),
+                             .epoch = span_of(epochs[0], EPOCH_BYTES),
+                             .seq = 5},
+                  .whole = i ? (span){0} : buf_span(&whole)};
+        page_put(&pages, &p);
+    }
+    answer_pages(&r, wait, buf_span(&pages));
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_int_equal(rig_last(&r)->message.batch, 0);
+    assert_true(rig_last(&r)->message.cursors.size > 0);
+    buf_fini(&whole);
+    buf_fini(&pages);
+    rig_close(&r);
+}
+
 static void a_batch_that_is_answered_after_the_one_behind_it_is_sent_again_as_what_it_was(void **state) {
     rig r;
     uint32_t ids[2];
@@ -493,10 +546,27 @@ static void a_batch_that_another_process_has_settled_is_not_sent(void **state) {
     rig_close(&r);
 }
 
+static void a_session_that_finds_no_memory_is_not_made(void **state) {
+    rig r;
+    client_session *s = NULL;
+    lp_error error;
+    (void)state;
+    if (!short_memory_works())
+        skip();
+    rig_open(&r, true);
+    short_memory_fail(0, 1);
+    lp_err err = client_session_new(r.replica, &s, &error);
+    short_memory_end();
+    assert_int_equal(err, LP_NOMEM);
+    assert_null(s);
+    rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_that_cannot_be_read_block_and_lose_nothing),
         cmocka_unit_test(a_list_of_changes_that_cannot_be_read_blocks_and_loses_nothing),
+        cmocka_unit_test(pages_behind_an_acknowledgement_that_cannot_be_read_block),
         cmocka_unit_test(nothing_is_asked_for_behind_a_page_that_cannot_be_read),
         cmocka_unit_test(an_answer_nobody_knows_asks_for_an_update),
         cmocka_unit_test(a_refusal_without_a_reason_gets_one),
@@ -508,10 +578,12 @@ int main(void) {
         cmocka_unit_test(an_offer_of_which_less_is_taken_is_made_again_in_parts),
         cmocka_unit_test(a_new_epoch_in_which_nothing_is_granted_leaves_nothing),
         cmocka_unit_test(a_batch_that_is_answered_after_the_one_behind_it_is_sent_again_as_what_it_was),
+        cmocka_unit_test(a_page_that_an_acknowledgement_overtook_is_asked_for_again),
         cmocka_unit_test(what_comes_when_nothing_was_asked_is_ignored),
         cmocka_unit_test(a_server_that_does_not_open_is_tried_again),
         cmocka_unit_test(pages_of_another_epoch_lead_to_one_new_hello),
         cmocka_unit_test(a_hello_on_its_way_is_enough_when_the_pool_turns_out_to_be_another),
+        cmocka_unit_test(a_session_that_finds_no_memory_is_not_made),
         cmocka_unit_test(a_key_that_is_lost_is_told),
         cmocka_unit_test(a_damaged_cursor_is_told),
         cmocka_unit_test(a_batch_that_another_process_has_settled_is_not_sent),

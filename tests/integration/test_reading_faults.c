@@ -227,6 +227,38 @@ static void sent_an_erasure_meanwhile(rig *r) {
     buf_fini(&pages);
 }
 
+/* What the device waited for comes after the answer to what it has sent meanwhile: of what stands alone and of what comes again, and of a
+ * scope that it does not hold. */
+static void sent_pages_behind_an_acknowledgement(rig *r) {
+    static const char *const scopes[] = {"pool", "setup", "event:x"};
+    buf whole = {0}, pages = {0}, changes = {0};
+    changes_writer w;
+    told_be_welcomed(r);
+    rig_synced(r, 0, 30);
+    rig_set(r, &told_ids[0], "notes", "typed meanwhile");
+    rig_work(r);
+    message settled = {.number = MSG_SYNCED, .seq = 31, .now_ms = r->now_ms};
+    rig_answer(r, told_asked(r, MSG_SYNC), &settled);
+    changes_init(&w);
+    told_lead(&w, &told_ids[4], "Globe", 0);
+    assert_int_equal(changes_finish(&w, &changes, NULL), LP_OK);
+    wire_put_array(&pages, 3);
+    list_ids(&whole, &told_ids[4], 1);
+    for (int i = 0; i < 3; i++) {
+        page p = {.cursor = {.scope = span_text(scopes[i]), .epoch = span_of(told_epochs[0], EPOCH_BYTES), .seq = 30},
+                  .again = i == 1,
+                  .whole = i == 0 ? buf_span(&whole) : (span){0},
+                  .changes = buf_span(&changes)};
+        page_put(&pages, &p);
+    }
+    message synced = {.number = MSG_SYNCED, .pages = buf_span(&pages), .now_ms = r->now_ms};
+    told_put(&synced, told_asked(r, MSG_WAIT));
+    changes_fini(&w);
+    buf_fini(&changes);
+    buf_fini(&whole);
+    buf_fini(&pages);
+}
+
 static void start(rig *r) {
     client_event event = {.kind = CLIENT_START, .keep = true};
     told_step(r, &event);
@@ -253,6 +285,8 @@ static const thing things[] = {
     {"the first of many pages", told_four_leads, sent_the_first_of_many, told_take, "SELECT count(*) FROM record"},
     {"the same digest", nothing_unsent, sent_the_same_digest, told_take,
      "SELECT count(*) FROM meta WHERE key = 'heal.pool'"},
+    {"pages behind an acknowledgement", told_four_leads, sent_pages_behind_an_acknowledgement, told_take,
+     "SELECT count(*) FROM record"},
     {"an erasure meanwhile", told_four_leads, sent_an_erasure_meanwhile, told_take, "SELECT count(*) FROM erased"},
     {0},
 };

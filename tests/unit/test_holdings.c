@@ -303,6 +303,16 @@ static void a_page_with_a_whole_record_is_overtaken_by_what_was_acknowledged_of_
         put(&s, id, LEAD_COMPANY, "Acme", at(-9000, 99));
         assert_int_equal(is_overtaken(&s), cases[i].overtaken);
     }
+    /* While another epoch is read, what was acknowledged in the one before may be lost: the page says what stands. */
+    sheet s = begin(&r, "pool", 2);
+    s.page.start = s.page.again = s.page.more = true;
+    s.page.cursor.epoch = span_of(epochs[1], EPOCH_BYTES);
+    apply(&s);
+    s = begin(&r, "pool", 2);
+    s.page.again = true;
+    s.page.cursor.epoch = span_of(epochs[1], EPOCH_BYTES);
+    put(&s, &mine, LEAD_COMPANY, "Acme", at(-9000, 99));
+    assert_false(is_overtaken(&s));
     rig_close(&r);
 }
 
@@ -406,6 +416,26 @@ static void a_late_page_of_a_grant_that_was_taken_back_is_not_applied(void **sta
     put(&s, &a, LEAD_COMPANY, "Acme", at(-9000, 99));
     apply(&s);
     pull_one(&r, "pool", 90, &b, "Globe"); /* of generation 0 */
+    assert_int_equal(records(&r), 1);
+    rig_close(&r);
+}
+
+/* The pool has forgotten something between two pages of a re-read, which begins anew. */
+static void a_late_page_of_a_re_read_that_began_anew_is_not_applied(void **state) {
+    rig r;
+    (void)state;
+    rig_open(&r, true);
+    lp_id a = prop_id(&r.random), b = prop_id(&r.random);
+    pull_one(&r, "pool", 1, &a, "Acme");
+    sheet s = begin(&r, "pool", 7);
+    s.page.start = s.page.again = s.page.more = s.page.cursor.again = true;
+    s.page.cursor.behind = s.page.cursor.forgot = 7;
+    put(&s, &a, LEAD_COMPANY, "Acme", at(-9000, 99));
+    apply(&s);
+    s = begin(&r, "pool", 6);
+    s.page.again = s.page.cursor.again = true;
+    put(&s, &b, LEAD_COMPANY, "Globe", at(-9000, 99));
+    apply(&s);
     assert_int_equal(records(&r), 1);
     rig_close(&r);
 }
@@ -631,6 +661,7 @@ int main(void) {
         cmocka_unit_test(an_answer_asked_for_before_a_re_read_does_not_end_it),
         cmocka_unit_test(a_first_page_that_comes_twice_begins_nothing_anew),
         cmocka_unit_test(a_late_page_of_a_grant_that_was_taken_back_is_not_applied),
+        cmocka_unit_test(a_late_page_of_a_re_read_that_began_anew_is_not_applied),
         cmocka_unit_test(what_the_office_sets_up_is_held_by_setup_and_not_by_the_pool),
         cmocka_unit_test(scopes_that_are_damaged_are_told),
         cmocka_unit_test(what_a_restored_server_does_not_have_any_more_is_told_before_it_goes),
