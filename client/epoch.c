@@ -88,9 +88,9 @@ static lp_err take_welcome(replica *r, const message *welcome, span known, bool 
     return err ? err : kept_forget(r, welcome->kept_seq, error);
 }
 
-lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool *new_out, lp_error *error) {
+lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool *over_out, lp_error *error) {
     buf known = {0};
-    *new_out = false;
+    *over_out = false;
     if (welcome->epoch.size != EPOCH_BYTES)
         return err_set(error, LP_PROTOCOL, "the server does not say which epoch it is of");
     lp_err err = replica_meta(r, "epoch", &known, error);
@@ -99,10 +99,10 @@ lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool 
     bool same = !first && span_equal(buf_span(&known), welcome->epoch) && welcome->batch >= settled;
     bool forgets = same && !epoch_offering(r) && welcome->kept_seq > (uint64_t)replica_meta_int(r, "kept.floor", 0);
     if (!err && (!same || forgets)) {
-        *new_out = !same && !first;
+        bool is_new = !same && !first, unanswered = first && welcome->batch > settled;
+        *over_out = is_new || unanswered;
         err = replica_begin(r, error);
-        bool unanswered = first && welcome->batch > settled;
-        if (!err && (err = take_welcome(r, welcome, buf_span(&known), *new_out, unanswered, error)))
+        if (!err && (err = take_welcome(r, welcome, buf_span(&known), is_new, unanswered, error)))
             replica_rollback(r);
         else if (!err)
             err = replica_commit(r, error);

@@ -16,10 +16,10 @@
 #include "client/kept.h"
 #include "proto/message.h"
 
-/** Takes a welcome in, in a transaction of its own if there is anything to do. *new_out: the epoch is another than before, or the server
- *  does not hold batch `settled`, which it had acknowledged before it was greeted: it was set back, whatever its epoch says, and
- *  shares nothing for sure. */
-lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool *new_out, lp_error *error);
+/** Takes a welcome in, in a transaction of its own if there is anything to do. *over_out: what was asked for before has to be
+ *  asked for anew. The epoch is another than before; or the server does not hold batch `settled`, which it had acknowledged before it was greeted: it
+ *  was set back, whatever its epoch says, and shares nothing for sure; or it holds more, and nothing was read before: own changes are to come too. */
+lp_err epoch_welcome(replica *r, const message *welcome, uint64_t settled, bool *over_out, lp_error *error);
 /** The pool is not the one this replica knew, whatever its epoch says: the next welcome is one of a new epoch, and nothing is shared with it. In
  *  the caller's transaction. */
 lp_err epoch_forget(replica *r, lp_error *error);

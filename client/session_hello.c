@@ -102,11 +102,11 @@ void session_on_welcome(client_session *s, client_actions *actions, const messag
         s->differs = 0;
         s->pulled = false;
     }
-    bool new_epoch = false;
+    bool over = false;
     if (!err)
-        err = epoch_welcome(s->replica, m, s->settled, &new_epoch, &error);
-    /* What is under way names batches before it that this history may lack. */
-    if (new_epoch)
+        err = epoch_welcome(s->replica, m, s->settled, &over, &error);
+    /* What is under way names batches before it that this history may lack, and asks for pages without this device's own changes. */
+    if (over)
         start_over(s);
     s->welcomed = true;
     s->patient = false;

@@ -166,14 +166,17 @@ static void a_server_without_a_batch_it_acknowledged_is_offered_all_again(void *
     assert_true(offers_again(0));
 }
 
-/* True if a device that has read nothing yet asks for its own changes as well, once the server has said to hold batches up to `held`. */
+/* True if a device that has read nothing yet asks for its own changes as well, once the server has said to hold batches up to `held`; what it had
+ * asked for with its hello is asked for anew then. */
 static bool asks_for_its_own(uint64_t held) {
     rig r;
     rig_open(&r, true);
     rig_make_lead(&r, "Li Wei");
     rig_start(&r, true);
     rig_channel(&r, "b");
+    uint32_t asked = r.sent_count;
     rig_welcome(&r, held);
+    bool anew = r.sent_count > asked;
     buf cursors = {0};
     cursor first;
     bool known;
@@ -181,6 +184,7 @@ static bool asks_for_its_own(uint64_t held) {
     wire_reader from = wire_open(buf_span(&cursors));
     assert_true(known && wire_array(&from) > 0 && cursor_take(&from, &first));
     bool again = first.again;
+    assert_int_equal(anew, again);
     buf_fini(&cursors);
     rig_close(&r);
     return again;
