@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/contact.h"
+#include "client/replica/contact.h"
 #include "client/link.h"
 #include "client/os.h"
-#include "client/replica_watch.h"
+#include "client/replica/replica_watch.h"
 #include "proto/err.h"
 
 /* How often a live loop looks for other processes' writes: see replica_watch.c. */

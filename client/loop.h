@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "client/session.h"
+#include "client/sync/session.h"
 
 typedef struct loop loop;
 

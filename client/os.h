@@ -4,7 +4,7 @@
 
 #include <sys/types.h> /* pthread_cond_t and pthread_mutex_t, POSIX.1-2008 */
 
-#include "client/replica.h"
+#include "client/replica/replica.h"
 
 /** The operating system as an lp_env. Static storage. Thread: any. */
 const lp_env *os_env(void);

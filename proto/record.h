@@ -26,7 +26,7 @@ typedef struct reg {
     stamp stamp;
     stamp base;     /**< stamp of the value the author was looking at; none if there was none */
     uint64_t seq;   /**< the pool's order at which this value arrived; 0 on a device */
-    bool uncertain; /**< its stamp keeps the author's order, but nobody knows when it was (client/clock.h) */
+    bool uncertain; /**< its stamp keeps the author's order, but nobody knows when it was (client/replica/clock.h) */
 } reg;
 
 typedef struct record {

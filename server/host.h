@@ -3,10 +3,10 @@
 #ifndef SERVER_HOST_H
 #define SERVER_HOST_H
 
-#include "server/committer.h"
+#include "server/pool/committer.h"
 #include "server/config.h"
 #include "server/identity.h"
-#include "server/ledger_files.h"
+#include "server/office/ledger_files.h"
 
 typedef struct host {
     ledger_files ledgers;

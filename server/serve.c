@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "proto/err.h"
-#include "server/admin.h"
-#include "server/control.h"
-#include "server/daily.h"
+#include "server/admin/admin.h"
+#include "server/office/control.h"
+#include "server/office/daily.h"
 #include "server/host.h"
 #include "server/net/control_socket.h"
 #include "server/net/net.h"

@@ -9,7 +9,7 @@
 #include "server/net/net.h"
 #include "server/net/peers.h"
 #include "server/net/wheel.h"
-#include "server/session.h"
+#include "server/session/session.h"
 
 /** Why a connection is to be run. EVENT_ACTIVE: it is queued or running already. */
 enum {

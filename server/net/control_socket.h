@@ -5,7 +5,7 @@
 #ifndef SERVER_NET_CONTROL_SOCKET_H
 #define SERVER_NET_CONTROL_SOCKET_H
 
-#include "server/control.h"
+#include "server/office/control.h"
 #include "server/log.h"
 
 typedef struct control_server control_server;

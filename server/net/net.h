@@ -14,10 +14,10 @@
 #define SERVER_NET_H
 
 #include "proto/channel/channel.h"
-#include "server/commit_thread.h"
+#include "server/pool/commit_thread.h"
 #include "server/config.h"
 #include "server/log.h"
-#include "server/pool.h"
+#include "server/pool/pool.h"
 
 typedef struct net net;
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/cells.h"
-#include "client/checks.h"
-#include "client/image.h"
+#include "client/doctor/cells.h"
+#include "client/doctor/checks.h"
+#include "client/replica/image.h"
 #include "proto/change.h"
 #include "proto/wire.h"
 

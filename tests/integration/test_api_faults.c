@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/outbox.h"
-#include "client/recovered.h"
-#include "client/search.h"
+#include "client/replica/outbox.h"
+#include "client/replica/recovered.h"
+#include "client/find/search.h"
 #include "proto/page.h"
 #include "tests/support/failing_sql.h"
 #include "tests/support/rig.h"

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "client/clock.h"
-#include "client/outbox.h"
+#include "client/replica/clock.h"
+#include "client/replica/outbox.h"
 #include "proto/err.h"
 #include "proto/page.h"
 #include "tests/support/rig.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/recovered.h"
+#include "client/replica/recovered.h"
 #include "tests/support/fault_sweep.h"
 
 /* ---- what the replica holds ---- */

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "proto/wire.h"
-#include "server/epochs.h"
-#include "server/review.h"
+#include "server/pool/epochs.h"
+#include "server/office/review.h"
 #include "tests/sim/hand.h"
 
 static void seal(hand *h, span changes, buf *entries) {

@@ -6,9 +6,9 @@
 #include <cmocka.h>
 
 #include "proto/schema.h"
-#include "server/erase.h"
-#include "server/ledger.h"
-#include "server/review.h"
+#include "server/office/erase.h"
+#include "server/office/ledger.h"
+#include "server/office/review.h"
 #include "tests/sim/hand.h"
 
 static const lp_id gone = {{0xee}};

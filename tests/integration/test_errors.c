@@ -22,11 +22,11 @@
 #include <unistd.h>
 
 #include "client/os.h"
-#include "client/replica.h"
+#include "client/replica/replica.h"
 #include "leadpool/leadpool.h"
 #include "proto/invite.h"
-#include "server/auth.h"
-#include "server/control_arguments.h"
+#include "server/pool/auth.h"
+#include "server/office/control_arguments.h"
 #include "server/os.h"
 #include "tests/support/failing_disk.h"
 #include "tests/support/served.h"

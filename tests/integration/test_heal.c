@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/clock.h"
-#include "client/heal.h"
-#include "client/layers.h"
+#include "client/replica/clock.h"
+#include "client/sync/heal.h"
+#include "client/replica/layers.h"
 #include "proto/change.h"
 #include "proto/wire.h"
 #include "tests/sim/world_scopes.h"

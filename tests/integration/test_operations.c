@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "proto/wire.h"
-#include "server/access.h"
-#include "server/control_arguments.h"
-#include "server/operations.h"
+#include "server/pool/access.h"
+#include "server/office/control_arguments.h"
+#include "server/office/operations.h"
 #include "tests/sim/hand.h"
 
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"

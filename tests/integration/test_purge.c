@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/line.h"
-#include "client/pull.h"
-#include "client/txn.h"
-#include "server/control_arguments.h"
-#include "server/purge.h"
-#include "server/review.h"
-#include "server/seen.h"
+#include "client/sync/line.h"
+#include "client/sync/pull.h"
+#include "client/replica/txn.h"
+#include "server/office/control_arguments.h"
+#include "server/office/purge.h"
+#include "server/office/review.h"
+#include "server/pool/seen.h"
 #include "tests/sim/world.h"
 
 #define DAYS(n) ((n)*DAY_MS)

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/holdings.h"
-#include "client/statements.h"
+#include "client/replica/holdings.h"
+#include "client/replica/statements.h"
 #include "tests/support/fault_sweep.h"
 
 /* ---- what the replica holds ---- */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "server/review.h"
+#include "server/office/review.h"
 #include "tests/sim/hand.h"
 
 #define WHO ((apply_author){.device = 77, .person = {{9}}})

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/txn.h"
-#include "server/review.h"
+#include "client/replica/txn.h"
+#include "server/office/review.h"
 #include "tests/sim/world_scopes.h"
 
 #define ANN 0 /* a rep */

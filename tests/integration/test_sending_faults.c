@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/txn.h"
+#include "client/replica/txn.h"
 #include "tests/support/fault_sweep.h"
 
 static void clock_was_ahead(rig *r) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "proto/wire.h"
-#include "server/epochs.h"
+#include "server/pool/epochs.h"
 #include "tests/sim/hand.h"
 
 #define YEAR_MS (INT64_C(365) * 86400000)

@@ -13,7 +13,7 @@
 
 #include "proto/err.h"
 #include "proto/ranges.h"
-#include "server/session_parts.h"
+#include "server/session/session_parts.h"
 #include "server/store/sqlite.h"
 #include "tests/sim/hand.h"
 #include "tests/support/failing_sql.h"

@@ -13,8 +13,8 @@
 #include "proto/page.h"
 #include "proto/ranges.h"
 #include "proto/wire.h"
-#include "server/epochs.h"
-#include "server/seen.h"
+#include "server/pool/epochs.h"
+#include "server/pool/seen.h"
 #include "tests/sim/hand.h"
 
 /* Jobs that come within the next seconds wait for one commit. */

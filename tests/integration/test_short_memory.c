@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/outbox.h"
-#include "client/txn.h"
+#include "client/replica/outbox.h"
+#include "client/replica/txn.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/page.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/txn.h"
+#include "client/replica/txn.h"
 #include "tests/sim/world.h"
 
 #define LEADS 200

@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
-#include "client/txn.h"
+#include "client/replica/txn.h"
 #include "proto/err.h"
 #include "proto/message.h"
 #include "proto/wire.h"
-#include "server/auth.h"
+#include "server/pool/auth.h"
 #include "server/store/sqlite.h"
 
 #define ROUNDS_MAX 400

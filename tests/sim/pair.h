@@ -14,10 +14,10 @@
 #ifndef TESTS_SIM_PAIR_H
 #define TESTS_SIM_PAIR_H
 
-#include "client/replica.h"
-#include "client/session.h"
-#include "server/committer.h"
-#include "server/session.h"
+#include "client/replica/replica.h"
+#include "client/sync/session.h"
+#include "server/pool/committer.h"
+#include "server/session/session.h"
 #include "tests/sim/vfs.h"
 #include "tests/support/prop.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "proto/record.h"
-#include "server/verify.h"
+#include "server/office/verify.h"
 #include "tests/sim/pair.h"
 
 #define SETTLE_ROUNDS 12

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "client/statements.h"
+#include "client/replica/statements.h"
 #include "proto/crypto.h"
 
 static uint32_t draw_what(prop *p, uint32_t troubles) {

@@ -1,5 +1,5 @@
 /* turns_purge.c - months pass, some devices lie in a drawer meanwhile, and the pool forgets what was deleted long ago. */
-#include "server/auth.h"
+#include "server/pool/auth.h"
 #include "tests/sim/turns.h"
 
 #define NOTICED_MS 130000 /* by then a server has noticed that everybody is gone */

@@ -23,16 +23,16 @@
 #include <setjmp.h>
 #include <stdio.h>
 
-#include "client/replica.h"
-#include "client/session.h"
+#include "client/replica/replica.h"
+#include "client/sync/session.h"
 #include "proto/crypto.h"
 #include "proto/invite.h"
 #include "proto/message.h"
-#include "server/auth.h"
-#include "server/committer.h"
-#include "server/control_arguments.h"
-#include "server/ledger.h"
-#include "server/session.h"
+#include "server/pool/auth.h"
+#include "server/pool/committer.h"
+#include "server/office/control_arguments.h"
+#include "server/office/ledger.h"
+#include "server/session/session.h"
 #include "tests/sim/counts.h"
 #include "tests/sim/vfs.h"
 #include "tests/support/prop.h"

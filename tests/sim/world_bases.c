@@ -10,7 +10,7 @@
 
 #include "proto/change.h"
 #include "proto/schema.h"
-#include "server/review.h"
+#include "server/office/review.h"
 #include "tests/sim/world.h"
 
 #define ENTRIES_MAX 4096

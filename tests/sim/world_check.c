@@ -7,7 +7,7 @@
  *       count was restored is in the past alone
  *   I4  what stands is the greatest of history; nothing is in history twice; conflict records follow from it (world_conflicts.c)
  *   I9  no stamp is later than the server's time by more than the tolerance, and a device's stamps keep the order of typing; those that follow
- *       a stamp from the future keep it among what was typed on their record, and leave others alone (client/clock.h, invariant 4) */
+ *       a stamp from the future keep it among what was typed on their record, and leave others alone (client/replica/clock.h, invariant 4) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,11 +15,11 @@
 
 #include <cmocka.h>
 
-#include "client/kept.h"
-#include "client/search.h"
+#include "client/replica/kept.h"
+#include "client/find/search.h"
 #include "proto/change.h"
-#include "server/apply.h"
-#include "server/verify.h"
+#include "server/pool/apply.h"
+#include "server/office/verify.h"
 #include "tests/sim/world_scopes.h"
 
 /* ---- I2: rows ---- */

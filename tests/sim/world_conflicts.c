@@ -1,5 +1,5 @@
 /* world_conflicts.c - the pool against its own history: what stands is the greatest, nothing twice, and the conflict records are exactly
- * those among all pairs of changes that the design calls so. Written without a look at proto/merge.c and server/conflicts.c. */
+ * those among all pairs of changes that the design calls so. Written without a look at proto/merge.c and server/pool/conflicts.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "proto/change.h"
-#include "server/apply.h"
+#include "server/pool/apply.h"
 #include "tests/sim/world.h"
 
 #define CHANGES_MAX 4096

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "client/holdings.h"
-#include "client/search.h"
+#include "client/replica/holdings.h"
+#include "client/find/search.h"
 #include "proto/change.h"
 #include "proto/wire.h"
 #include "tests/sim/world.h"

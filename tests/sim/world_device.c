@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "client/pull.h"
+#include "client/sync/pull.h"
 #include "proto/err.h"
 #include "tests/sim/world_scopes.h"
 

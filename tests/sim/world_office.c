@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "client/kept.h"
+#include "client/replica/kept.h"
 #include "proto/change.h"
-#include "server/review.h"
+#include "server/office/review.h"
 #include "tests/sim/world.h"
 
 /* ---- the ledgers ---- */

@@ -6,12 +6,12 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
-#include "client/fields.h"
-#include "client/kept.h"
-#include "client/layers.h"
-#include "client/search.h"
-#include "client/txn.h"
+#include "client/replica/clock.h"
+#include "client/replica/fields.h"
+#include "client/replica/kept.h"
+#include "client/replica/layers.h"
+#include "client/find/search.h"
+#include "client/replica/txn.h"
 #include "proto/err.h"
 #include "tests/sim/world_scopes.h"
 
@@ -155,7 +155,7 @@ void world_look(world *w, uint32_t who) {
         }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
-        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/apply.c). */
+        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/pool/apply.c). */
         if (w->restores && order < 0 && is_own_typed(w, t, stored)) {
             t->stamp = stored->stamp;
             order = 0;

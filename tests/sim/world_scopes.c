@@ -11,8 +11,8 @@
 
 #include "proto/change.h"
 #include "proto/page.h"
-#include "server/access.h"
-#include "server/scopes.h"
+#include "server/pool/access.h"
+#include "server/pool/scopes.h"
 
 const char *const world_grants[WORLD_GRANTS] = {"event:ifa", "event:expo", "pool"};
 #define GRANT_POOL 2

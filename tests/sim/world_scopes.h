@@ -1,5 +1,5 @@
 /* world_scopes.h - who is entitled to which record, by a model of its own: what people are, what the office granted, and what the rows say.
- * Written without a look at server/scopes.c and server/access.c. Everything that reads the pool needs a snapshot of world.reader. */
+ * Written without a look at server/pool/scopes.c and server/pool/access.c. Everything that reads the pool needs a snapshot of world.reader. */
 #ifndef TESTS_SIM_WORLD_SCOPES_H
 #define TESTS_SIM_WORLD_SCOPES_H
 

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "proto/wire.h"
-#include "server/apply.h"
-#include "server/control_arguments.h"
-#include "server/restore.h"
+#include "server/pool/apply.h"
+#include "server/office/control_arguments.h"
+#include "server/office/restore.h"
 #include "server/store/files.h"
 #include "server/store/sqlite_file.h"
 #include "tests/sim/world_scopes.h"

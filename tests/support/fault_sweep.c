@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "client/statements.h"
+#include "client/replica/statements.h"
 #include "tests/support/failing_sql.h"
 #include "tests/support/short_memory.h"
 

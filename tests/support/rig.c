@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "client/fields.h"
-#include "client/holdings.h"
-#include "client/pull.h"
-#include "client/txn.h"
+#include "client/replica/fields.h"
+#include "client/replica/holdings.h"
+#include "client/sync/pull.h"
+#include "client/replica/txn.h"
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/page.h"

@@ -3,8 +3,8 @@
 #ifndef TESTS_SUPPORT_RIG_H
 #define TESTS_SUPPORT_RIG_H
 
-#include "client/replica.h"
-#include "client/session.h"
+#include "client/replica/replica.h"
+#include "client/sync/session.h"
 #include "proto/crypto.h"
 #include "proto/message.h"
 #include "proto/wire.h"

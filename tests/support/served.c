@@ -11,7 +11,7 @@
 
 #include "proto/message.h"
 #include "proto/wire.h"
-#include "server/control_arguments.h"
+#include "server/office/control_arguments.h"
 #include "server/os.h"
 
 static void must(lp_err err, const lp_error *error) {

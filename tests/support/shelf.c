@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/fields.h"
+#include "client/replica/fields.h"
 #include "client/os.h"
-#include "client/typed.h"
+#include "client/find/typed.h"
 #include "proto/wire.h"
 
 void shelf_open(shelf *s) {

@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_SHELF_H
 #define TESTS_SUPPORT_SHELF_H
 
-#include "client/replica.h"
+#include "client/replica/replica.h"
 
 typedef struct shelf {
     char directory[64];

@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/holdings.h"
-#include "client/outbox.h"
-#include "client/pull.h"
-#include "client/txn.h"
+#include "client/replica/holdings.h"
+#include "client/replica/outbox.h"
+#include "client/sync/pull.h"
+#include "client/replica/txn.h"
 
 lp_id told_ids[TOLD_IDS];
 const uint8_t told_epochs[2][EPOCH_BYTES] = {{9}, {10}};

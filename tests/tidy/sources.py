@@ -116,7 +116,7 @@ TEXT_PLANTED = [  # (path, text, part of the message that must appear; None: cle
     ("tests/unit/test_a.c", "void f(void) {\n    usleep(1);\n}\n", "tests/unit/test_a.c:2: banned: usleep()"),
     ("client/ok.c", '#include "leadpool/error.h"\n#include <sqlite3.h>\n', None),
     ("proto/ok.c", '/* time( "rand(" */\nint f(env *e) {\n    return e->random(e) + runtime("time(");\n}\n', None),
-    ("tests/unit/test_ok.c", '#include "server/pool.h"\n#include <sqlite3.h>\n', None),
+    ("tests/unit/test_ok.c", '#include "server/pool/pool.h"\n#include <sqlite3.h>\n', None),
 ]
 
 
@@ -126,7 +126,7 @@ def planted():
         return pattern.replace("[ch]", "c").replace("*", "planted.c").replace("planted.c.c", "planted.c")
 
     for files, allowed, _ in rules.LAYERS:
-        header = next(h for h in ("server/session.h", "client/replica.h", "proto/buf.h") if not h.startswith(tuple(allowed)))
+        header = next(h for h in ("server/session/session.h", "client/replica/replica.h", "proto/buf.h") if not h.startswith(tuple(allowed)))
         yield name(files), f'#include "{header}"\n', f"layer: {files} may not include {header}"
     for header, allowed, _ in rules.FENCES:
         header = header.replace("*", "x.h").replace("x.h.h", "x.h")
@@ -150,7 +150,7 @@ def self_test():
             wrong.append(f"{path}: wanted {expected!r}, got {found}")
     with tempfile.TemporaryDirectory() as root:  # and once through a tree, as the real check goes
         pathlib.Path(root, "proto").mkdir()
-        pathlib.Path(root, "proto/a.c").write_text('#include "client/replica.h"\n')
+        pathlib.Path(root, "proto/a.c").write_text('#include "client/replica/replica.h"\n')
         if len(run(root)) != 1:
             wrong.append("the violation planted in a tree was not found")
     print(f"{count - len(wrong)} of {count} planted cases judged rightly")

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#include "client/clock.h"
-#include "client/history.h"
-#include "client/outbox.h"
+#include "client/replica/clock.h"
+#include "client/replica/history.h"
+#include "client/replica/outbox.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
 #include "tests/support/short_memory.h"

@@ -10,7 +10,7 @@
 #include "proto/change.h"
 #include "proto/merge.h"
 #include "proto/wire.h"
-#include "server/apply.h"
+#include "server/pool/apply.h"
 #include "tests/support/prop.h"
 
 #define START_MS INT64_C(1795000000000)

@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/contact.h"
-#include "client/doctor.h"
-#include "client/outbox.h"
-#include "client/search.h"
+#include "client/replica/contact.h"
+#include "client/doctor/doctor.h"
+#include "client/replica/outbox.h"
+#include "client/find/search.h"
 #include "proto/schema.h"
 #include "tests/support/rig.h"
 

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/erase.h"
-#include "client/pull.h"
-#include "client/search.h"
-#include "client/txn.h"
+#include "client/replica/erase.h"
+#include "client/sync/pull.h"
+#include "client/find/search.h"
+#include "client/replica/txn.h"
 #include "proto/page.h"
 #include "proto/schema.h"
 #include "tests/support/failing_sql.h"

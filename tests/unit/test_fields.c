@@ -10,10 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/fields.h"
-#include "client/fold.h"
-#include "client/snapshot.h"
-#include "client/typed.h"
+#include "client/replica/fields.h"
+#include "client/find/fold.h"
+#include "client/replica/snapshot.h"
+#include "client/find/typed.h"
 #include "proto/wire.h"
 #include "tests/support/prop.h"
 

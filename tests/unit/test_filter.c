@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/query.h"
+#include "client/find/query.h"
 #include "tests/support/prop.h"
 #include "tests/support/shelf.h"
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "client/heal.h"
+#include "client/sync/heal.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
 

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/heal.h"
-#include "client/holdings.h"
-#include "client/outbox.h"
-#include "client/pull.h"
-#include "client/search.h"
+#include "client/sync/heal.h"
+#include "client/replica/holdings.h"
+#include "client/replica/outbox.h"
+#include "client/sync/pull.h"
+#include "client/find/search.h"
 #include "proto/change.h"
 #include "proto/crypto.h"
 #include "tests/support/rig.h"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/ledger_files.h"
+#include "server/office/ledger_files.h"
 #include "server/os.h"
 #include "tests/support/store_kit.h"
 

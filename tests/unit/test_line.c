@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "client/line.h"
+#include "client/sync/line.h"
 
 static void quick_answers_to_full_transfers_double_it(void **state) {
     (void)state;

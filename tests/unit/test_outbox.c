@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/outbox.h"
-#include "client/txn.h"
+#include "client/replica/outbox.h"
+#include "client/replica/txn.h"
 #include "proto/change.h"
 #include "proto/page.h"
 #include "tests/support/rig.h"

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "client/intake.h"
-#include "client/quarantine.h"
+#include "client/sync/intake.h"
+#include "client/replica/quarantine.h"
 #include "proto/change.h"
 #include "proto/page.h"
 #include "proto/schema.h"

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/author.h"
-#include "client/history.h"
-#include "client/query.h"
+#include "client/replica/author.h"
+#include "client/replica/history.h"
+#include "client/find/query.h"
 #include "proto/change.h"
 #include "proto/schema.h"
 #include "tests/support/shelf.h"

@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#include "client/kept.h"
-#include "client/pull.h"
-#include "client/recovered.h"
+#include "client/replica/kept.h"
+#include "client/sync/pull.h"
+#include "client/replica/recovered.h"
 #include "proto/change.h"
 #include "tests/support/rig.h"
 

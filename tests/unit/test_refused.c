@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#include "client/outbox.h"
-#include "client/refused.h"
+#include "client/replica/outbox.h"
+#include "client/replica/refused.h"
 #include "proto/page.h"
 #include "tests/support/rig.h"
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/scrub.h"
+#include "client/replica/scrub.h"
 #include "proto/buf.h"
 #include "tests/support/failing_disk.h"
 #include "tests/support/prop.h"

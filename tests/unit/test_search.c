@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/search.h"
+#include "client/find/search.h"
 #include "tests/support/shelf.h"
 
 static shelf fixture;

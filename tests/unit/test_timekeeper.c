@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "proto/hlc.h"
-#include "server/greetings.h"
-#include "server/timekeeper.h"
+#include "server/pool/greetings.h"
+#include "server/pool/timekeeper.h"
 
 #define START_MS INT64_C(1795000000000)
 #define YEAR_MS (INT64_C(365) * 86400000)

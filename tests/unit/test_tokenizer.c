@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/fold.h"
-#include "client/match.h"
-#include "client/tokenizer.h"
+#include "client/find/fold.h"
+#include "client/find/match.h"
+#include "client/find/tokenizer.h"
 #include "tests/support/prop.h"
 
 /* "jose|王伟": the runs of a text, CJK ones in brackets. */

@@ -10,8 +10,8 @@
 
 #include "proto/change.h"
 #include "proto/wire.h"
-#include "server/apply.h"
-#include "server/verify.h"
+#include "server/pool/apply.h"
+#include "server/office/verify.h"
 #include "tests/support/prop.h"
 
 #define START_MS INT64_C(1795000000000)
