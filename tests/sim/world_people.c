@@ -155,8 +155,9 @@ void world_look(world *w, uint32_t who) {
         }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
-        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/pool/apply.c). */
-        if (w->restores && order < 0 && is_own_typed(w, t, stored)) {
+        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/pool/apply.c). Or the same was
+         * typed before, and the device has not read yet that it has an earlier stamp in a repaired pool. */
+        if ((w->restores || w->repairs) && order < 0 && is_own_typed(w, t, stored)) {
             t->stamp = stored->stamp;
             order = 0;
         }
