@@ -636,7 +636,7 @@ static void no_byte_of_a_row_that_is_gone_by_itself_is_left_in_the_file(void **s
     pull_growing(&r, ids, LEADS);
     replica_checkpoint(r.replica, false);
     assert_int_equal(sqlite3_exec(r.replica->db,
-                                  "DELETE FROM lead_text; DELETE FROM unindexed;"
+                                  "DELETE FROM lead_text; DELETE FROM unindexed; DELETE FROM past;"
                                   "DELETE FROM record WHERE c_company LIKE 'canary%'",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
