@@ -143,7 +143,8 @@ lp_err epoch_next_offer(replica *r, uint32_t most, size_t bytes, buf *list_out, 
 lp_err epoch_offered(replica *r, const epoch_offer *offer, uint64_t seq, lp_error *error) {
     if (offer->record)
         return replica_meta_put_int(r, "offer.record", offer->record, error);
-    lp_err err = kept_returned(r, &offer->range, seq, error);
+    /* What went to review moves no seq: the next one is the first that surely came after it. */
+    lp_err err = kept_returned(r, &offer->range, seq + 1, error);
     return err ? err : replica_meta_put_int(r, "offer.at", offer->range.last, error);
 }
 

@@ -45,6 +45,24 @@ static void a_device_brings_back_what_a_restored_server_has_lost(void **state) {
     world_free(w);
 }
 
+/* What awaits review has no number of its own: the pool may stand where it stood when it was backed up. */
+static void what_went_to_review_is_brought_back_after_each_restore(void **state) {
+    (void)state;
+    world *w = make(2);
+    world_settle(w, false);
+    world_revoke(w, 1);
+    world_server_backup(w, "monday.db");
+    world_make_lead(w, 1, "Li Wei");
+    world_settle(w, false);
+    for (int i = 0; i < 2; i++) {
+        world_server_restore(w, "monday.db");
+        world_settle(w, false);
+        assert_true(world_in_review(w, &w->typed[0]));
+    }
+    world_check(w);
+    world_free(w);
+}
+
 static void what_every_backup_has_is_kept_no_longer(void **state) {
     (void)state;
     world *w = make(1);
@@ -341,6 +359,7 @@ static void a_device_that_a_restored_pool_does_not_know_can_be_revoked_once_it_h
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_brings_back_what_a_restored_server_has_lost),
+        cmocka_unit_test(what_went_to_review_is_brought_back_after_each_restore),
         cmocka_unit_test(what_every_backup_has_is_kept_no_longer),
         cmocka_unit_test(what_was_forgotten_too_early_is_offered_from_what_stands),
         cmocka_unit_test(what_was_forgotten_and_replaced_stays_in_its_authors_past),
