@@ -162,6 +162,7 @@ typedef struct world_device {
     world_disk disk;
     int64_t asleep_ms; /**< suspended until then, world time */
     bool revoked;
+    int64_t revoked_ms;
     uint32_t person;
     bool old; /**< its program is older than the server's: see world_age */
     world_batch batches[WORLD_BATCHES_KEPT];

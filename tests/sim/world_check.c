@@ -250,6 +250,11 @@ static void check_order(world *w, uint32_t index, stamp at, typed_order *order) 
         order->last = at;
 }
 
+/* It cannot bring back what a restored pool lacks: the days of grace are over. */
+static bool is_gone_for_good(const world *w, const world_device *d) {
+    return d->revoked && w->restores && w->now_ms - d->revoked_ms >= w->pool.revoked_grace_ms;
+}
+
 static void check_typed(world *w, uint32_t index, typed_order *orders) {
     const world_typed *t = &w->typed[index];
     const lp_id *id = &w->records[t->record].id;
@@ -273,7 +278,7 @@ static void check_typed(world *w, uint32_t index, typed_order *orders) {
     world_expect(w,
                  walk.found || forgotten || in_refused(d, t, id) ||
                      (replaced && (past || is_nil(t) || d->revoked || may_leave)) || is_set_aside(w, d, t, id) ||
-                     t->may_be_lost,
+                     t->may_be_lost || is_gone_for_good(w, d),
                  "change %u of device %u, field %u, was saved and is lost (I1)", index, t->device, t->field);
     world_expect(w, !walk.found || stamp_ms(walk.at) <= pool_now_ms(&w->pool) + APPLY_AHEAD_MS,
                  "change %u of device %u is stamped later than now (I9)", index, t->device);

@@ -68,7 +68,10 @@ void world_revoke(world *w, uint32_t who) {
     w->revoked_author = number;
     /* A copy that still goes by the same number is revoked with it. */
     for (uint32_t i = 0; i < w->options.devices; i++)
-        w->devices[i].revoked |= w->devices[i].replica->clock.author == w->revoked_author;
+        if (!w->devices[i].revoked && w->devices[i].replica->clock.author == w->revoked_author) {
+            w->devices[i].revoked = true;
+            w->devices[i].revoked_ms = w->now_ms;
+        }
     world_count(w, FAULT_REVOKED);
 }
 
