@@ -24,42 +24,21 @@
 
 struct committer {
     pool *pool;
-    store_reader *reader; /* for the seq after a commit */
     uint64_t seq;
     bool in_doubt; /* the last commit failed, and may have happened: look before going on */
 };
-
-static lp_err read_seq(committer *c, lp_error *error) {
-    store_counts counts;
-    const store_ops *ops = c->reader->ops;
-    lp_err err = ops->snapshot(c->reader, error);
-    if (!err)
-        err = ops->counts(c->reader, &counts, error);
-    if (!err)
-        c->seq = counts.last_seq;
-    ops->snapshot_end(c->reader);
-    return err;
-}
 
 lp_err committer_new(pool *p, committer **committer_out, lp_error *error) {
     committer *c = calloc(1, sizeof *c);
     if (!c)
         return err_plain(error, LP_NOMEM);
     c->pool = p;
-    lp_err err = p->store->ops->reader_open(p->store, &c->reader, error);
-    if (!err)
-        err = read_seq(c, error);
-    if (err) {
-        committer_free(c);
-        return err;
-    }
+    c->seq = p->store->ops->last_seq(p->store);
     *committer_out = c;
     return LP_OK;
 }
 
 void committer_free(committer *c) {
-    if (c && c->reader)
-        c->reader->ops->reader_close(c->reader);
     free(c);
 }
 
@@ -381,13 +360,19 @@ static void run_in_savepoint(pool *p, job *j) {
     fail(j, err, &error);
 }
 
-/* What moved the pool's order has a tag: `before` is where it stood. */
+/* What moved the pool's order has a tag: `before` is where it stood. Nothing is read any more once it is done: what can fail then cannot be
+ * told. */
 static lp_err commit(committer *c, uint64_t before, lp_error *error) {
     store *s = c->pool->store;
     lp_err err = pool_save_digests(c->pool, error);
     if (!err && s->ops->last_seq(s) != before)
         err = epochs_tag(c->pool, error);
-    return err ? err : s->ops->commit(s, error);
+    uint64_t now = s->ops->last_seq(s);
+    if (!err)
+        err = s->ops->commit(s, error);
+    if (!err || BUG(FAILED_COMMIT_ANSWERED))
+        c->seq = now;
+    return err;
 }
 
 /* A commit that failed may have happened all the same (power, a failing disk): what the store holds now decides what the
@@ -429,8 +414,6 @@ void committer_run(committer *c, job *jobs) {
         err = commit(c, before, &error);
     if (err && !BUG(FAILED_COMMIT_ANSWERED))
         start_over(c, jobs, err, &error, kept);
-    else
-        read_seq(c, &error);
     if (!err && c->pool->trusting) {
         timekeeper_trust(&c->pool->time);
         greetings_end_all(c->pool->greetings);

@@ -6,7 +6,8 @@
  * Invariants:
  *   (1) A job's `done` is called after its commit is durable, or with an error after everything of it was undone.
  *   (2) Jobs of one device are applied in the order they were submitted.
- *   (3) A batch applied once is answered from memory ever after: (device, number, content hash) -> verdicts. */
+ *   (3) Its `seq` is then the pool's last: it never says less than what holds the job.
+ *   (4) A batch applied once is answered from memory ever after: (device, number, content hash) -> verdicts. */
 #ifndef SERVER_COMMITTER_H
 #define SERVER_COMMITTER_H
 
@@ -15,7 +16,7 @@
 
 typedef struct committer committer;
 
-/** Errors: LP_NOMEM, those of the store. The pool is borrowed. */
+/** Errors: LP_NOMEM. The pool is borrowed; it was opened, and nothing else writes it. */
 lp_err committer_new(pool *p, committer **committer_out, lp_error *error);
 void committer_free(committer *c);
 

@@ -546,6 +546,9 @@ static uint64_t try(const injector *how, const deed *d, const store_ops *engine,
             (after.last_seq != before.last_seq || after.records != before.records || after.history != before.history))
             fail_msg("%s, fault %llu: told to have failed, and something of it is there", d->name,
                      (unsigned long long)at);
+        if (!err && j->seq != after.last_seq)
+            fail_msg("%s, fault %llu: done, and said to be in the pool by %llu when that is at %llu", d->name,
+                     (unsigned long long)at, (unsigned long long)j->seq, (unsigned long long)after.last_seq);
         if (err && !*more_out)
             fail_msg("%s: without a fault: %s", d->name, j->error.message);
         if (err && (!j->error.message[0] || j->answer.size))
