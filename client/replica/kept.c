@@ -78,6 +78,17 @@ lp_err kept_above(replica *r, const lp_id *id, uint64_t seq, bool *above_out, lp
     return err;
 }
 
+lp_err kept_seqs_above(replica *r, uint64_t seq, int64_t *count_out, lp_error *error) {
+    sqlite3_stmt *s = statement(r, STATEMENT_KEPT_SEQS_ABOVE, error);
+    if (!s)
+        return LP_IO;
+    sqlite3_bind_int64(s, 1, (int64_t)seq);
+    lp_err err = statement_row(r, s, "read the replica", error);
+    *count_out = err ? 0 : sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return err;
+}
+
 /* ---- offering again ---- */
 
 lp_err kept_last(replica *r, int64_t *last_out, lp_error *error) {

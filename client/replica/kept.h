@@ -27,6 +27,9 @@ lp_err kept_erase(replica *r, const lp_id *id, lp_error *error);
 /** True if something of a record was acknowledged in a batch that the pool has above `seq`. */
 lp_err kept_above(replica *r, const lp_id *id, uint64_t seq, bool *above_out, lp_error *error);
 
+/** How many seqs above `seq` the entries have: no more batches than that, unless some were taken in one commit. */
+lp_err kept_seqs_above(replica *r, uint64_t seq, int64_t *count_out, lp_error *error);
+
 /** The number of the last entry; 0 if there is none. */
 lp_err kept_last(replica *r, int64_t *last_out, lp_error *error);
 /** Entries after number `after` up to `last` with a seq above `fork`, as REOFFER takes them, at most `most` and about `bytes`. *upto_out: the number of

@@ -65,7 +65,6 @@ lp_err outbox_settle(replica *r, uint64_t number, span verdicts, uint64_t seq, o
 
 /** Why stamps are given anew; the number of times is kept in meta "clock.corrections". */
 typedef enum outbox_reason {
-    RESTAMP_NONE,     /**< they are not: only the batches are given up */
     RESTAMP_ESTIMATE, /**< more is known about when the changes were made (clock.h) */
     RESTAMP_AHEAD, /**< the server says that stamps are ahead of its time: whatever made them so is not there any more */
 } outbox_reason;

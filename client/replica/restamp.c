@@ -341,8 +341,6 @@ lp_err outbox_restamp(replica *r, uint64_t high, outbox_reason why, lp_error *er
     lp_err err = statement_run(r, s, "save", error);
     if (!err)
         err = statement_int(r, STATEMENT_BATCH_LAST, &frozen, error);
-    if (!err && why == RESTAMP_NONE)
-        return LP_OK;
     if (!err)
         err = restamp_after(r, frozen, &by, error);
     if (!err)

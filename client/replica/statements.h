@@ -138,6 +138,7 @@
     S(KEPT_ADD, "INSERT INTO kept(id, seq, sealed) VALUES(?1, ?2, ?3)")                                                \
     S(KEPT_FORGET, "DELETE FROM kept WHERE seq <= ?1")                                                                 \
     S(KEPT_ABOVE, "SELECT EXISTS(SELECT 1 FROM kept WHERE seq > ?1 AND id = ?2)")                                      \
+    S(KEPT_SEQS_ABOVE, "SELECT count(DISTINCT seq) FROM kept WHERE seq > ?1")                                          \
     S(KEPT_ERASE, "DELETE FROM kept WHERE id = ?1")                                                                    \
     S(KEPT_LAST, "SELECT coalesce(max(n), 0) FROM kept")                                                               \
     S(KEPT_NEXT, "SELECT n, sealed FROM kept WHERE n > ?1 AND n <= ?2 AND seq > ?3 ORDER BY n")                        \

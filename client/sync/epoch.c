@@ -2,6 +2,7 @@
 #include "client/sync/epoch.h"
 
 #include "client/replica/unpulled.h"
+#include "client/sync/pull.h"
 #include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/page.h"
@@ -35,27 +36,24 @@ static uint64_t find_fork(span forks, span epoch) {
     return 0;
 }
 
-/* A pool that does not hold what it had acknowledged lacks something above the fork. If nothing is above it, it was set back before and nobody had
- * noticed when the clock was repaired: what it says of the fork counts for nothing. */
-static lp_err doubt_fork(replica *r, int64_t *fork, lp_error *error) {
-    kept_range above = {.last = INT64_MAX, .fork = (uint64_t)*fork, .most = 1};
-    buf ignored = {0};
-    uint32_t count;
-    int64_t upto;
-    lp_err err = kept_next(r, &above, &ignored, &count, &upto, error);
-    if (!err && count == 0)
+/* A pool that lacks `lacking` batches which it had acknowledged has them above the fork. If fewer are there it was set back before, and nobody had
+ * noticed when the clock was repaired: what it says of the fork counts for nothing. Some are not there for other reasons, and then
+ * something is offered in vain. */
+static lp_err doubt_fork(replica *r, uint64_t lacking, int64_t *fork, lp_error *error) {
+    int64_t above;
+    lp_err err = kept_seqs_above(r, (uint64_t)*fork, &above, error);
+    if (!err && (uint64_t)above < lacking)
         *fork = 0;
-    buf_fini(&ignored);
     return err;
 }
 
-/* Offers that an earlier new epoch has begun, and not ended, begin again: from the lower of the two forks. `lacks`: it does not hold what it had
- * acknowledged. */
-static lp_err begin_offering(replica *r, uint64_t fork, bool lacks, lp_error *error) {
+/* Offers that an earlier new epoch has begun, and not ended, begin again: from the lower of the two forks. `lacking`: so many batches that the
+ *  pool had acknowledged it lacks. */
+static lp_err begin_offering(replica *r, uint64_t fork, uint64_t lacking, lp_error *error) {
     int64_t before = replica_meta_int(r, "offer.fork", -1);
     int64_t from = fork > INT64_MAX ? INT64_MAX : (int64_t)fork;
     int64_t last = 0;
-    lp_err err = lacks ? doubt_fork(r, &from, error) : LP_OK;
+    lp_err err = doubt_fork(r, lacking, &from, error);
     from = before >= 0 && before < from ? before : from;
     if (!err)
         err = kept_last(r, &last, error);
@@ -71,17 +69,21 @@ static lp_err begin_offering(replica *r, uint64_t fork, bool lacks, lp_error *er
 static lp_err take_welcome(replica *r, const message *welcome, span known, bool is_new, bool unanswered,
                            lp_error *error) {
     lp_err err = LP_OK;
-    bool lacks = welcome->batch < (uint64_t)replica_meta_int(r, "batch.settled", 0);
+    uint64_t settled = (uint64_t)replica_meta_int(r, "batch.settled", 0);
+    uint64_t lacking = settled > welcome->batch ? settled - welcome->batch : 0;
     if (is_new)
-        err = begin_offering(r, find_fork(welcome->forks, known), lacks, error);
+        err = begin_offering(r, find_fork(welcome->forks, known), lacking, error);
     if (!err && is_new)
         err = unpulled_doubt(r, error);
+    /* Cursors of an epoch that was set back may fit, and yet what was read may have other stamps there. */
+    if (!err && is_new && span_equal(known, welcome->epoch))
+        err = pull_forget_cursors(r, error);
     /* Between taking a batch and answering it the pool may have become another, with other stamps (repair-clock): who has no cursor yet has
      * to be sent its own changes as well (pull.c). */
     if (!err && (is_new || unanswered))
         err = replica_meta_put_int(r, "evicted", 1, error);
     /* What was acknowledged under this number is offered, and is no sign of another setting back. */
-    if (!err && is_new && lacks)
+    if (!err && is_new && lacking)
         err = replica_meta_put_int(r, "batch.settled", (int64_t)welcome->batch, error);
     if (!err && (is_new || known.size == 0))
         return replica_meta_put(r, "epoch", welcome->epoch, error);

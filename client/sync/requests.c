@@ -98,8 +98,12 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
         err = replica_meta(r, "device.install", &install, error);
     if (err == LP_NOT_FOUND || (!err && seed.size != CRYPTO_SEED_BYTES))
         err = err_set(error, LP_CORRUPT, "the replica has lost its key; keep the file and join again");
+    buf epoch = {0};
     bool anew = false;
     uint64_t high = 0;
+    if (!err)
+        err = replica_meta(r, "epoch", &epoch, error);
+    err = err == LP_NOT_FOUND ? LP_OK : err;
     if (!err)
         err = outbox_last_batch(r, &high, error);
     if (!err)
@@ -112,7 +116,8 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
                      .now_ms = clock_now_ms(r) + s->lead_ms,
                      .batch = high,
                      .program = SPAN_LITERAL("leadpool " LEADPOOL_VERSION),
-                     .anew = anew};
+                     .anew = anew,
+                     .epoch = buf_span(&epoch)};
     if (!err) {
         message_hello_signed(&hello, span_of(s->binding, s->binding_size), &signed_bytes);
         err = signed_bytes.failed ? err_plain(error, LP_NOMEM)
@@ -125,6 +130,7 @@ lp_err requests_hello(client_session *s, client_actions *actions, lp_error *erro
         s->settled = outbox_last_settled(r);
     }
     buf_fini(&seed);
+    buf_fini(&epoch);
     buf_fini(&install);
     buf_fini(&signed_bytes);
     return err;

@@ -159,6 +159,8 @@ void session_fail(client_session *s, client_actions *actions, lp_err err, const 
 /* ---- the pass of work ---- */
 
 lp_err session_push(client_session *s, client_actions *actions, lp_error *error) {
+    if (epoch_offering(s->replica))
+        return LP_OK; /* what was acknowledged once comes first: it was typed first */
     while (requests_in_flight(s, REQUEST_PUSH) < CLIENT_WINDOW) {
         uint64_t number = 0;
         lp_err err = requests_next_batch(s, &number, error);
@@ -214,7 +216,7 @@ static void arrive(client_session *s, client_actions *actions) {
     finish(s, actions, LP_OK, "in sync");
 }
 
-/* After a new epoch, one offer at a time, before anything is read. */
+/* After a new epoch, one offer at a time, before anything is pushed or read. */
 static lp_err offer_some(client_session *s, client_actions *actions, lp_error *error) {
     bool some = false;
     if (!s->welcomed || requests_in_flight(s, REQUEST_OFFER))
@@ -228,9 +230,9 @@ static void work(client_session *s, client_actions *actions) {
     uint32_t before = s->next_id;
     if (s->patient)
         return;
-    lp_err err = s->becoming ? LP_OK : session_push(s, actions, &error);
-    if (!err)
-        err = offer_some(s, actions, &error);
+    lp_err err = offer_some(s, actions, &error);
+    if (!err && !s->becoming)
+        err = session_push(s, actions, &error);
     bool busy = requests_in_flight(s, REQUEST_PUSH) + requests_in_flight(s, REQUEST_OFFER) > 0 || s->becoming;
     bool pulling = requests_pulling(s);
     bool idle = !err && !busy && !pulling, healing = false;

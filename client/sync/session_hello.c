@@ -120,7 +120,7 @@ void session_on_welcome(client_session *s, client_actions *actions, const messag
         session_fail(s, actions, err, &error);
     else if (frozen && frozen <= m->fence)
         start_anew(s, actions, m->batch, NULL,
-                   RESTAMP_NONE); /* given up, by this hello or by a CLOCK answer that was lost */
+                   RESTAMP_ESTIMATE); /* given up, by this hello or by a CLOCK answer that was lost */
 }
 
 void session_greet_again(client_session *s, client_actions *actions) {

@@ -8,6 +8,7 @@
 #include "proto/err.h"
 #include "server/pool/conflicts.h"
 #include "server/pool/epochs.h"
+#include "server/pool/moved.h"
 #include "server/pool/rows.h"
 #include "server/pool/scopes.h"
 
@@ -60,13 +61,9 @@ static void note(repair *r, stamp at) {
     r->times[r->count++] = at.time;
 }
 
-static stamp base_of(const store_history *entry) {
-    return entry->bases.size == STAMP_BYTES ? stamp_unpack(entry->bases.data) : STAMP_NONE;
-}
-
 static bool note_entry(void *ctx, const store_history *entry) {
     note(ctx, entry->stamp);
-    note(ctx, base_of(entry));
+    note(ctx, moved_base(entry));
     return true;
 }
 
@@ -119,9 +116,11 @@ static lp_err find_times(repair *r, lp_error *error) {
 
 /* ---- the second ---- */
 
-/* Hybrid times that no clock gives, nor has given (hlc.h, invariant 4). */
+/* Hybrid times that no clock gives, nor has given (hlc.h, invariant 4): all of them within a second, and apart if they are not too many. */
 static uint64_t moved_to(const repair *r, size_t index) {
-    return (r->first + 2 * index) | STAMP_MOVED;
+    uint64_t step = r->count ? (UINT64_C(1000) << 16) / r->count : MOVED_STEP;
+    step = step > MOVED_STEP ? MOVED_STEP : step < 2 ? 2 : step & ~STAMP_MOVED;
+    return (r->first + step * index) | STAMP_MOVED;
 }
 
 static stamp repaired(const repair *r, stamp at) {
@@ -265,17 +264,19 @@ static lp_err put_back(repair *r, copied *c, const lp_id *now, lp_error *error) 
     lp_err err = LP_OK;
     for (size_t i = 0; !err && i < c->count; i++) {
         store_history *entry = &c->list[i];
-        uint8_t base[STAMP_BYTES];
+        buf bases = {0};
         bool added;
         entry->body = span_of(at, entry->body.size);
         entry->bases = span_of(at + entry->body.size, entry->bases.size);
         at += entry->body.size + entry->bases.size;
-        stamp_pack(repaired(r, base_of(entry)), base);
-        if (entry->bases.size == STAMP_BYTES)
-            entry->bases = span_of(base, sizeof base);
-        entry->stamp = repaired(r, entry->stamp);
+        stamp before = entry->stamp;
+        entry->stamp = repaired(r, before);
+        moved_put(&bases, repaired(r, moved_base(entry)), entry,
+                  stamp_compare(before, entry->stamp) ? before : STAMP_NONE);
+        entry->bases = buf_span(&bases);
         entry->id = *now;
-        err = s->ops->append(s, entry, &added, error);
+        err = bases.failed ? err_plain(error, LP_NOMEM) : s->ops->append(s, entry, &added, error);
+        buf_fini(&bases);
     }
     return err;
 }

@@ -9,6 +9,7 @@
 #include "proto/merge.h"
 #include "server/pool/auth.h"
 #include "server/pool/conflicts.h"
+#include "server/pool/moved.h"
 #include "server/office/erase.h"
 #include "server/office/purge.h"
 #include "server/office/review.h"
@@ -214,61 +215,27 @@ static lp_err forget_known(pool *p, const change_set *set, plan *pl, lp_error *e
     return err;
 }
 
-typedef struct moved_walk {
-    const change_set *set;
-    stamp at; /* none: it is not there */
-} moved_walk;
-
-/* An author who writes the same again has seen more by then: author, base and a value tell which change it was. */
-static bool find_moved(void *ctx, const store_history *entry) {
-    moved_walk *walk = ctx;
-    uint8_t base[STAMP_BYTES];
-    stamp_pack(walk->set->base, base);
-    if (!(entry->stamp.time & STAMP_MOVED) || entry->stamp.author != walk->set->stamp.author ||
-        !span_equal(entry->bases, span_of(base, sizeof base)))
-        return true;
-    wire_reader from = wire_open(entry->body);
-    reg there, change;
-    while (from.at < from.end && change_unpack(&from, &there))
-        for (change_set set = *walk->set; change_next(&set, &change);)
-            if (change.field == there.field && span_equal(change.key, there.key) &&
-                span_equal(change.value, there.value))
-                walk->at = entry->stamp;
-    return stamp_is_none(walk->at);
-}
-
-/* A set that was accepted once, when this server's clock was ahead, is from now at the latest: from when it was offered first. */
-static lp_err move_to_now(pool *p, change_set *set, lp_error *error) {
-    moved_walk walk = {set, STAMP_NONE};
-    lp_err err = p->store->ops->history(p->store, &set->id, find_moved, &walk, error);
-    if (!err && stamp_is_none(walk.at))
-        walk.at = (stamp){hlc_next(&p->clock, pool_now_ms(p)).time | STAMP_MOVED, set->stamp.author};
-    if (!err)
-        set->stamp = walk.at;
-    return err;
-}
-
-/* Stores what a compared plan brings. */
-static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_author *author, record *rec,
+/* Stores what a compared plan brings; `given` is the stamp its author gave it. */
+static lp_err store_plan(pool *p, plan *pl, const change_set *set, stamp given, const apply_author *author, record *rec,
                          rows_kept *kept, apply_verdicts *verdicts, lp_error *error) {
     store *s = p->store;
     scope_class scope = rows_scope(set->kind);
-    buf body = {0};
-    uint8_t base[STAMP_BYTES];
+    buf body = {0}, bases = {0};
     uint64_t seq;
     bool added, stands = false;
-    stamp_pack(set->base, base);
+    bool tells = author->reoffer || stamp_compare(given, set->stamp) != 0;
+    moved_put(&bases, set->base, NULL, tells ? given : STAMP_NONE);
     for (uint32_t i = 0; i < pl->count; i++)
         change_pack(&body, pl->fresh[i].field, pl->fresh[i].key, pl->fresh[i].value);
     store_history entry = {.id = set->id,
                            .stamp = set->stamp,
                            .person = author->person,
-                           .device_ms = stamp_ms(set->stamp) + set->skew_ms,
+                           .device_ms = stamp_ms(given) + set->skew_ms,
                            .server_ms = pool_now_ms(p),
                            .uncertain = set->uncertain,
                            .body = buf_span(&body),
-                           .bases = span_of(base, sizeof base)};
-    lp_err err = body.failed ? err_plain(error, LP_NOMEM) : s->ops->take_seq(s, 1, &seq, error);
+                           .bases = buf_span(&bases)};
+    lp_err err = body.failed || bases.failed ? err_plain(error, LP_NOMEM) : s->ops->take_seq(s, 1, &seq, error);
     if (!err && pl->maybe_conflict && rec->kind != KIND_CONFLICT)
         err = conflicts_note(p, rec, pl->fresh, pl->count, &author->person, &verdicts->work, error);
     if (!err)
@@ -280,6 +247,7 @@ static lp_err store_plan(pool *p, plan *pl, const change_set *set, const apply_a
         err = s->ops->append(s, &entry, &added, error);
     }
     buf_fini(&body);
+    buf_fini(&bases);
     return err;
 }
 
@@ -310,10 +278,12 @@ static int64_t latest_ms(pool *p, const record *rec) {
 
 static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply_author *author, record *rec,
                            rows_kept *kept, plan *pl, apply_verdicts *verdicts, lp_error *error) {
-    bool future = !BUG(FUTURE_ACCEPTED) && stamp_ms(set->stamp) > latest_ms(p, rec);
-    if (future && !author->reoffer)
+    stamp given = set->stamp;
+    bool ahead = !BUG(FUTURE_ACCEPTED) && stamp_ms(given) > latest_ms(p, rec);
+    if (ahead && !author->reoffer)
         return err_set(error, LP_CLOCK, "a change of the batch is stamped later than now");
-    lp_err err = future ? move_to_now(p, set, error) : LP_OK;
+    lp_err err = author->reoffer ? moved_place(p, set, author, ahead, &verdicts->work, error)
+                                 : moved_follow(p, set, author, rec, &verdicts->work, error);
     if (err)
         return err;
     size_t mark = verdicts->list.size;
@@ -333,7 +303,7 @@ static lp_err apply_loaded(pool *p, change_set *set, uint32_t index, const apply
     if (stamp_ms(set->stamp) <=
         pool_now_ms(p) + APPLY_AHEAD_MS) /* else it builds on what is ahead, and stays there alone */
         hlc_observe(&p->clock, set->stamp);
-    return store_plan(p, pl, set, author, rec, kept, verdicts, error);
+    return store_plan(p, pl, set, given, author, rec, kept, verdicts, error);
 }
 
 lp_err apply_set(pool *p, change_set *set, uint32_t index, const apply_author *author, apply_verdicts *verdicts,

@@ -6,6 +6,7 @@
 #include "proto/change.h"
 #include "proto/err.h"
 #include "proto/merge.h"
+#include "server/pool/moved.h"
 #include "server/pool/rows.h"
 
 #define ENTRY_WORK 256 /* what looking at an entry of history costs beside its bytes */
@@ -83,8 +84,7 @@ static bool look(void *ctx, const store_history *entry) {
         if (index == s->change_count)
             continue;
         other.stamp = entry->stamp;
-        if (entry->bases.size == STAMP_BYTES)
-            other.base = stamp_unpack(entry->bases.data);
+        other.base = moved_base(entry);
         if (merge_conflict(&other, &entry->person, &s->changes[index], s->person))
             keep(s, index, &other, &entry->person);
     }

@@ -116,6 +116,8 @@ lp_err pool_open(pool *p, store *s, const lp_env *env, lp_error *error) {
         return err;
     int64_t high_ms;
     err = load(p, &high_ms, error);
+    p->opened_seq = s->ops->last_seq(s);
+    p->opened_boot_ms = env->boot_ms(env->ctx);
     s->ops->rollback(s);
     if (err)
         return err;
@@ -134,6 +136,10 @@ void pool_close(pool *p) {
 
 int64_t pool_now_ms(pool *p) {
     return timekeeper_now_ms(&p->time);
+}
+
+int64_t pool_opened_ms(pool *p) {
+    return pool_now_ms(p) - (p->env->boot_ms(p->env->ctx) - p->opened_boot_ms);
 }
 
 int64_t pool_told_ms(pool *p) {

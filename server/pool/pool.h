@@ -57,6 +57,8 @@ typedef struct pool {
     int64_t
         revoked_grace_ms; /**< for so long the pushes of a revoked device are taken into review; the owner may change it after opening */
     timekeeper time;         /**< server time */
+    int64_t opened_boot_ms;  /**< when it was opened, by the time since boot */
+    uint64_t opened_seq;     /**< the last seq then */
     greetings *greetings;    /**< the latest connection of every device */
     _Atomic uint64_t healed; /**< records sent again to devices that held something else, since the start */
 
@@ -81,7 +83,9 @@ lp_err pool_reload(pool *p, lp_error *error);
 lp_err pool_save_digests(pool *p, lp_error *error);
 /** Server time, UTC ms. Thread: any. */
 int64_t pool_now_ms(pool *p);
-/** The same for a device's ears: 0 while the server does not trust its own clock. Thread: any. */
+/** When the pool was opened, by the server time of now. */
+int64_t pool_opened_ms(pool *p);
+/** Server time for a device's ears: 0 while the server does not trust its own clock. Thread: any. */
 int64_t pool_told_ms(pool *p);
 /** What a reader sees of the digest: committed with the rows it covers. */
 lp_err pool_digest(store_reader *reader, digest *digest_out, lp_error *error);

@@ -129,6 +129,7 @@ static void welcome(session *s, store_reader *reader, session_actions *actions, 
         goto out;
     }
     memcpy(s->epoch, g.epochs.epoch, EPOCH_BYTES);
+    s->behind &= memcmp(s->known, s->epoch, EPOCH_BYTES) != 0;
     message m_welcome = {.number = MSG_WELCOME,
                          .version = s->version < PROTOCOL_VERSION ? s->version : PROTOCOL_VERSION,
                          .now_ms = pool_told_ms(s->pool),
@@ -174,6 +175,9 @@ void session_on_hello(session *s, store_reader *reader, session_actions *actions
     if (s->clock_ms)
         s->round_trip_ms = s->pool->env->boot_ms(s->pool->env->ctx) - s->clock_ms;
     s->version = m->version;
+    s->behind = m->epoch.size == EPOCH_BYTES;
+    if (s->behind)
+        memcpy(s->known, m->epoch.data, EPOCH_BYTES);
     bool fits = clock_fits(s, m->now_ms);
     s->anew = fits && m->anew;
     if (fits && !m->anew)

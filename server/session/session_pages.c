@@ -108,6 +108,10 @@ bool session_answer_pages(session *s, store_reader *reader, session_actions *act
 
 void session_on_sync(session *s, store_reader *reader, session_actions *actions, uint32_t id, const message *m,
                      span bytes) {
+    if (m->batch && s->behind) {
+        session_fence(s, actions, id);
+        return;
+    }
     if (m->batch) {
         session_submit(s, actions, JOB_PUSH, id, bytes);
         return;

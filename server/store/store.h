@@ -47,7 +47,7 @@ typedef struct store_history {
     int64_t server_ms; /**< when the server committed it, UTC ms */
     bool uncertain;    /**< nobody knows when it was: the stamp keeps the author's order, no more */
     span body;         /**< change.h field/value pairs */
-    span bases;        /**< 12 bytes: the base of all of them */
+    span bases;        /**< 12 bytes: the base of all of them; then what moved.h keeps */
 } store_history;
 
 /** Name spaces of the small documents beside the records. */

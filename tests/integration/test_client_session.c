@@ -323,6 +323,25 @@ static void batches_a_line_cannot_carry_are_given_up_and_come_smaller(void **sta
     rig_close(&r);
 }
 
+/* The clock was set right by an answer that was lost: the welcome says what it gave up, and what time it is. */
+static void what_a_lost_clock_answer_gave_up_gets_new_stamps(void **state) {
+    rig r;
+    stamp before, after;
+    (void)state;
+    rig_open(&r, true);
+    lp_id id = rig_make_lead(&r, "Li Wei");
+    rig_start(&r, true);
+    rig_channel(&r, "b");
+    assert_int_equal(rig_count(&r, "SELECT count(*) FROM batch"), 1);
+    assert_true(rig_get(&r, &id, "full_name", &before, NULL));
+    int64_t now_ms = r.now_ms;
+    r.server_off_ms = -3600000;
+    rig_welcome_fenced(&r, 0, 1);
+    assert_true(rig_get(&r, &id, "full_name", &after, NULL));
+    assert_true(stamp_ms(before) - stamp_ms(after) > 3500000 && stamp_ms(after) <= now_ms - 3600000);
+    rig_close(&r);
+}
+
 static void what_a_line_carries_is_remembered(void **state) {
     rig r;
     (void)state;
@@ -570,6 +589,7 @@ int main(void) {
         cmocka_unit_test(answers_to_nothing_are_ignored),
         cmocka_unit_test(nonsense_from_the_server_loses_nothing),
         cmocka_unit_test(batches_a_line_cannot_carry_are_given_up_and_come_smaller),
+        cmocka_unit_test(what_a_lost_clock_answer_gave_up_gets_new_stamps),
         cmocka_unit_test(what_a_line_carries_is_remembered),
         cmocka_unit_test(a_single_entry_is_not_given_up_for_its_size),
         cmocka_unit_test(the_answer_to_what_has_arrived_is_asked_for_by_hash),

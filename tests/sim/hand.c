@@ -115,7 +115,8 @@ void hand_hello(hand *h, uint64_t batch) {
                      .install = span_of(h->install, sizeof h->install),
                      .now_ms = h->world->now_ms + h->off_ms,
                      .batch = batch,
-                     .anew = h->anew};
+                     .anew = h->anew,
+                     .epoch = h->epoch};
     message_hello_signed(&hello, span_of(h->binding, sizeof h->binding), &to_sign);
     assert_int_equal(crypto_sign(h->seed, buf_span(&to_sign), signature, NULL), LP_OK);
     hello.signature = span_of(signature, sizeof signature);

@@ -18,6 +18,7 @@ typedef struct hand {
     int64_t off_ms;       /**< how wrong the time in its hello is */
     uint64_t forge_batch; /**< not 0: put into the hello after signing */
     bool anew;            /**< said in its hello */
+    span epoch;           /**< likewise; borrowed, empty: says nothing of it */
     uint64_t given_up;    /**< said in its pushes */
 
     /* What it writes. */

@@ -6,6 +6,7 @@
 
 static void set_to(world *w, int64_t off_ms) {
     w->server_wall_off_ms = off_ms;
+    w->server_ahead_ms = off_ms > w->server_ahead_ms ? off_ms : w->server_ahead_ms;
     world_note(w, "the server's clock is off by %lld ms now", (long long)off_ms);
 }
 
@@ -14,6 +15,7 @@ void turn_set_server_clock(world *w, uint32_t who) {
     prop *p = &w->random;
     (void)who;
     world_count(w, FAULT_SERVER_CLOCK);
+    w->server_clock_set = true;
     if (prop_chance(p, 30))
         set_to(w, YEAR_2036_MS - w->now_ms);
     else

@@ -210,6 +210,8 @@ struct world {
     world_counts own_counts;
     int64_t now_ms;             /**< true time, UTC ms */
     int64_t server_wall_off_ms; /**< how wrong the server's wall clock is */
+    bool server_clock_set;      /**< it was wrong once */
+    int64_t server_ahead_ms;    /**< by so much ahead at most */
     uint64_t order;             /**< of the next event */
     uint64_t steps;
 
@@ -416,6 +418,8 @@ bool world_holds(const world *w, uint32_t who, uint32_t record);
 void world_forgive(world *w, uint32_t who, uint32_t from);
 /** What is in the pool's history now may be purged from it. */
 void world_note_stored(world *w);
+/** The stamp under which the pool's history has it now; none: it has not. */
+stamp world_stored_at(world *w, const world_typed *typed);
 /** The pool's clock was repaired: what it has of what people typed has earlier stamps now. */
 void world_restamped(world *w);
 /** The same before: notes under what stamps the pool has it. */

@@ -20,12 +20,22 @@ typedef struct base_walk {
     uint32_t count;
 } base_walk;
 
+/* An entry was seen under any stamp that it had (server/pool/moved.h); the first of them has the base. */
+static void add(base_walk *walk, stamp at, stamp base) {
+    walk->stamps[walk->count] = at;
+    walk->bases[walk->count++] = base;
+}
+
 static bool on_entry(void *ctx, const store_history *entry) {
     base_walk *walk = ctx;
-    if (walk->count == ENTRIES_MAX)
+    size_t kept = entry->bases.size / STAMP_BYTES;
+    if (walk->count + kept > ENTRIES_MAX) {
+        walk->count = ENTRIES_MAX;
         return false;
-    walk->stamps[walk->count] = entry->stamp;
-    walk->bases[walk->count++] = entry->bases.size == STAMP_BYTES ? stamp_unpack(entry->bases.data) : STAMP_NONE;
+    }
+    add(walk, entry->stamp, kept ? stamp_unpack(entry->bases.data) : STAMP_NONE);
+    for (size_t i = 1; i < kept; i++)
+        add(walk, stamp_unpack(entry->bases.data + i * STAMP_BYTES), STAMP_NONE);
     return true;
 }
 
@@ -40,8 +50,7 @@ static bool on_review(void *ctx, const review_entry *e) {
     base_walk *into = walk->into;
     if (!id_equal(&e->set.id, walk->for_id) || into->count == ENTRIES_MAX)
         return true;
-    into->bases[into->count] = STAMP_NONE;
-    into->stamps[into->count++] = e->set.stamp;
+    add(into, e->set.stamp, STAMP_NONE);
     return true;
 }
 
@@ -85,7 +94,7 @@ static bool find_typed(void *ctx, const store_history *entry) {
     while (!walk->found && r.at < r.end && change_unpack(&r, &change))
         walk->found = change.field == t->field && span_equal(change.key, span_text(t->key)) &&
                       span_equal(change.value, span_of(t->value, t->value_size));
-    if (walk->found && entry->bases.size == STAMP_BYTES)
+    if (walk->found && entry->bases.size >= STAMP_BYTES)
         walk->base = stamp_unpack(entry->bases.data);
     return !walk->found;
 }

@@ -155,11 +155,17 @@ void world_look(world *w, uint32_t who) {
         }
         const reg *stored = find_typed(&rec, t);
         int order = stored ? stamp_compare(stored->stamp, t->stamp) : -1;
-        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from now (server/pool/apply.c). Or the same was
+        /* It was accepted by a clock that was ahead; offered again to the restored pool it is from before that (server/pool/moved.h). Or the same was
          * typed before, and the device has not read yet that it has an earlier stamp in a repaired pool. */
         if ((w->restores || w->repairs) && order < 0 && is_own_typed(w, t, stored)) {
             t->stamp = stored->stamp;
             order = 0;
+        }
+        /* So it is where another's value has come over it meanwhile. */
+        stamp moved = (w->restores || w->repairs) && order < 0 ? world_stored_at(w, t) : STAMP_NONE;
+        if (moved.time & STAMP_MOVED) {
+            t->stamp = moved;
+            order = stored ? stamp_compare(stored->stamp, moved) : -1;
         }
         /* Of a record that left, only what was refused stays. What the office had of one that is erased is nowhere before the device hears of it. */
         bool with_office = order < 0 && (world_in_review(w, t) || world_is_erased(w, t->record));

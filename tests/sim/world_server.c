@@ -141,15 +141,16 @@ void world_server_backup(world *w, const char *name) {
     made->made_ms = w->now_ms;
 }
 
-/* Nobody restores a backup that is older than those which count, but in need. What a later one holds devices had been told to forget by then. */
+/* Nobody restores a backup that is older than those which count, but in need: older by the clock that the server had. What a later one holds
+ * devices had been told to forget by then. */
 static void note_restored(world *w, const char *name) {
     int64_t made_ms = 0;
     for (uint32_t i = 0; i < w->made_count; i++)
         if (strcmp(w->made[i].name, name) == 0)
             made_ms = w->made[i].made_ms;
     int64_t latest_ms = w->made[w->made_count - 1].made_ms;
-    if (w->now_ms - made_ms > w->pool.backup_retention_ms && latest_ms > made_ms)
-        w->forgotten_ms = latest_ms;
+    if (w->now_ms - made_ms + w->server_ahead_ms > w->pool.backup_retention_ms && latest_ms > made_ms)
+        w->forgotten_ms = latest_ms + w->server_ahead_ms;
 }
 
 bool world_is_forgotten(const world *w, stamp at) {

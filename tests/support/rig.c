@@ -192,7 +192,7 @@ void rig_welcome_fenced(rig *r, uint64_t batch, uint64_t fence) {
     wire_put_text(&scopes, SPAN_LITERAL("pool"));
     message welcome = {.number = MSG_WELCOME,
                        .version = 1,
-                       .now_ms = r->now_ms,
+                       .now_ms = r->now_ms + r->server_off_ms,
                        .epoch = span_of(epoch, sizeof epoch),
                        .batch = batch,
                        .fence = fence,

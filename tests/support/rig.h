@@ -27,8 +27,9 @@ typedef struct rig {
     char path[320];
     lp_env env;
     prop random;
-    int64_t now_ms; /**< wall clock and time since boot alike */
-    uint8_t boot;   /**< which boot of the device it is */
+    int64_t now_ms;        /**< wall clock and time since boot alike */
+    int64_t server_off_ms; /**< what the welcomes say is off by so much */
+    uint8_t boot;          /**< which boot of the device it is */
     replica *replica;
     client_session *session;
     uint8_t seed[CRYPTO_SEED_BYTES];

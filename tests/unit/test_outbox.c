@@ -111,7 +111,7 @@ static void changes_of_a_batch_that_was_given_up_coalesce_on_the_first_base(void
         assert_int_equal(freeze(&r), batch);
     }
     assert_int_equal(replica_begin(r.replica, NULL), LP_OK);
-    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_NONE, NULL), LP_OK);
+    assert_int_equal(outbox_restamp(r.replica, 0, RESTAMP_ESTIMATE, NULL), LP_OK);
     assert_int_equal(replica_commit(r.replica, NULL), LP_OK);
     assert_int_equal(rig_unsent(&r), 3);
     rig_set(&r, &id, "company", "last");
