@@ -48,9 +48,10 @@ typedef struct search {
     uint64_t opened_seq;
     uint64_t limit; /* times above it are ahead */
     stamp known;    /* what the set has become; none: it is not there */
-    stamp alike; /* of a set that another history of this pool had moved: the latest of its author's that says the same */
-    mark lower;     /* the last that was given no later time; none: 0 */
-    mark upper;     /* the first after it */
+    stamp
+        alike; /* of a set that another history of this pool had moved: the latest of its author's that says the same */
+    mark lower; /* the last that was given no later time; none: 0 */
+    mark upper; /* the first after it */
     uint64_t work;
 } search;
 

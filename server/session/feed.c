@@ -59,7 +59,8 @@ static int by_stamp(const void *a, const void *b) {
 /* What the device wrote itself it has, except what has got another stamp here (moved.h), and in records the server derives from changes under
  * their own stamps. A re-read is whole. Who comes again and reads from the beginning has lost it. */
 static bool has_already(const builder *b, const reg *r) {
-    if (r->stamp.author != b->reader || (r->stamp.time & STAMP_MOVED) || b->all || (b->returned && b->since == 0) || b->shared)
+    if (r->stamp.author != b->reader || (r->stamp.time & STAMP_MOVED) || b->all || (b->returned && b->since == 0) ||
+        b->shared)
         return false;
     const field_info *info = schema_field(b->rec.kind, r->field);
     return !info || !(info->flags & FIELD_SERVER) || BUG(OWN_RECORDS_LEFT_OUT);

@@ -31,13 +31,13 @@ struct session {
     uint8_t known[EPOCH_BYTES]; /* what its hello named */
     uint32_t jobs;
     uint32_t joins;
-    uint64_t greeting;     /* greetings.h; 0 before the first hello */
-    uint64_t highest;      /* batch number the device is known to have used */
-    uint64_t version;      /* of the last hello */
-    uint8_t told[16];      /* of the hash of the scopes it was told */
-    bool anew;             /* the fence under way is answered with WELCOME */
-    bool behind;           /* its hello knew another epoch: what the device has to offer again comes before what it pushes */
-    int64_t clock_ms;      /* boot time of the last CLOCK answer; 0: none */
+    uint64_t greeting; /* greetings.h; 0 before the first hello */
+    uint64_t highest;  /* batch number the device is known to have used */
+    uint64_t version;  /* of the last hello */
+    uint8_t told[16];  /* of the hash of the scopes it was told */
+    bool anew;         /* the fence under way is answered with WELCOME */
+    bool behind;      /* its hello knew another epoch: what the device has to offer again comes before what it pushes */
+    int64_t clock_ms; /* boot time of the last CLOCK answer; 0: none */
     int64_t round_trip_ms; /* from that answer to the hello that followed */
     bool seen;             /* on this connection it was noted that the device was here, */
     int64_t seen_ms;       /* last at this boot time */

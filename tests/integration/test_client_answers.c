@@ -329,6 +329,89 @@ static void an_offer_of_which_less_is_taken_is_made_again_in_parts(void **state)
     rig_close(&r);
 }
 
+static const rig_sent *last_hello(const rig *r) {
+    uint32_t at = r->sent_count;
+    while (at > 0 && r->sent[at - 1].number != MSG_HELLO)
+        at--;
+    assert_true(at > 0);
+    return &r->sent[at - 1];
+}
+
+static uint32_t pushes(const rig *r) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->sent_count; i++)
+        count += r->sent[i].number == MSG_SYNC && r->sent[i].message.batch > 0;
+    return count;
+}
+
+static void what_is_typed_waits_until_all_is_offered(void **state) {
+    rig r;
+    (void)state;
+    acknowledge(&r, 1);
+    welcome_to_another_epoch(&r, SPAN_LITERAL("\x91\xa4pool"));
+    assert_true(span_equal(last_hello(&r)->message.epoch, span_of(epochs[0], EPOCH_BYTES)));
+    assert_int_equal(offered(&r), 1);
+    uint32_t before = pushes(&r);
+    rig_make_lead(&r, "typed meanwhile");
+    rig_work(&r);
+    assert_int_equal(pushes(&r), before);
+    message taken = {.number = MSG_REOFFERED, .taken = 1, .seq = 90};
+    rig_answer(&r, rig_last(&r)->id, &taken);
+    assert_int_equal(pushes(&r), before + 1);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "d");
+    assert_true(span_equal(last_hello(&r)->message.epoch, span_of(epochs[1], EPOCH_BYTES)));
+    rig_close(&r);
+}
+
+/* It holds one of three batches. If those that it lacks are not all above the fork, the fork is not that of the history they were in. */
+static void a_fork_below_which_something_is_missing_counts_for_nothing(void **state) {
+    (void)state;
+    for (uint64_t fork = 6; fork <= 7; fork++) {
+        rig r;
+        buf forks = {0};
+        acknowledge(&r, 3);
+        wire_put_array(&forks, 1);
+        wire_put_array(&forks, 2);
+        wire_put_bytes(&forks, span_of(epochs[0], EPOCH_BYTES));
+        wire_put_u64(&forks, fork);
+        message welcome = {.number = MSG_WELCOME,
+                           .version = 1,
+                           .batch = 1,
+                           .epoch = span_of(epochs[1], EPOCH_BYTES),
+                           .forks = buf_span(&forks),
+                           .scopes = SPAN_LITERAL("\x91\xa4pool")};
+        rig_lost(&r, LP_OFFLINE);
+        rig_tick(&r);
+        rig_channel(&r, "c");
+        rig_answer(&r, rig_last(&r)->id, &welcome);
+        assert_int_equal(offered(&r), fork == 6 ? 2 : 3);
+        buf_fini(&forks);
+        rig_close(&r);
+    }
+}
+
+static void a_pool_that_was_set_back_is_read_anew_though_its_epoch_is_the_same(void **state) {
+    static const char cursors[] = "SELECT count(*) FROM meta WHERE key LIKE 'cursor.%'";
+    rig r;
+    message welcome = {.number = MSG_WELCOME,
+                       .version = 1,
+                       .batch = 1,
+                       .epoch = span_of(epochs[0], EPOCH_BYTES),
+                       .scopes = SPAN_LITERAL("\x91\xa4pool")};
+    (void)state;
+    acknowledge(&r, 2);
+    assert_true(rig_count(&r, cursors) > 0);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    rig_answer(&r, rig_last(&r)->id, &welcome);
+    assert_int_equal(offered(&r), 2);
+    assert_int_equal(rig_count(&r, cursors), 0);
+    rig_close(&r);
+}
+
 static void a_new_epoch_in_which_nothing_is_granted_leaves_nothing(void **state) {
     rig r;
     (void)state;
@@ -577,6 +660,9 @@ int main(void) {
         cmocka_unit_test(a_clock_that_never_comes_right_is_tried_again_later),
         cmocka_unit_test(a_server_that_takes_every_number_for_a_copy_is_not_asked_again),
         cmocka_unit_test(an_offer_of_which_less_is_taken_is_made_again_in_parts),
+        cmocka_unit_test(what_is_typed_waits_until_all_is_offered),
+        cmocka_unit_test(a_fork_below_which_something_is_missing_counts_for_nothing),
+        cmocka_unit_test(a_pool_that_was_set_back_is_read_anew_though_its_epoch_is_the_same),
         cmocka_unit_test(a_new_epoch_in_which_nothing_is_granted_leaves_nothing),
         cmocka_unit_test(a_batch_that_is_answered_after_the_one_behind_it_is_sent_again_as_what_it_was),
         cmocka_unit_test(a_page_that_an_acknowledgement_overtook_is_asked_for_again),

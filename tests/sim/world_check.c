@@ -121,14 +121,6 @@ static bool on_entry(void *ctx, const store_history *entry) {
     const world_device *d = &walk->world->devices[t->device];
     if (!d->rolled_back && !kept_is_own(d->replica, entry->stamp.author))
         return true;
-    if (getenv("DBG2")) {
-        wire_reader q = wire_open(entry->body); reg c;
-        while (q.at < q.end && change_unpack(&q, &c)) {
-            fprintf(stderr, "HIST rec %u seq %llu field %u %.*s %lld.%llu a%u was", t->record, (unsigned long long)entry->seq, c.field, (int)c.value.size, (const char *)c.value.data, (long long)stamp_ms(entry->stamp) - 1795000000000LL, (unsigned long long)entry->stamp.time & 0xffff, entry->stamp.author);
-            for (size_t k = 0; k < entry->bases.size / 12; k++) { stamp b = stamp_unpack(entry->bases.data + 12 * k); fprintf(stderr, " %lld.%llu", (long long)stamp_ms(b) - 1795000000000LL, (unsigned long long)b.time & 0xffff); }
-            fprintf(stderr, "\n");
-        }
-    }
     while (r.at < r.end && change_unpack(&r, &change))
         if (change.field == t->field && span_equal(change.key, span_text(t->key)) &&
             span_equal(change.value, span_of(t->value, t->value_size))) {
@@ -262,7 +254,6 @@ static void check_order(world *w, uint32_t index, stamp at, typed_order *order) 
     const world_typed *t = &w->typed[index];
     stamp *on = &order->on[t->record];
     bool late = w->server_clock_set || stamp_compare(at, order->last) >= 0;
-    if (getenv("DBG")) fprintf(stderr, "ORD change %u dev %u rec %u field %u val %.*s at %lld.%llu a%u (now%+lld)%s\n", index, t->device, t->record, t->field, (int)(t->value_size > 1 ? t->value_size - 1 : 0), (const char *)t->value + 1, (long long)(stamp_ms(at) - 1766000000000LL), (unsigned long long)at.time & 0xffff, at.author, (long long)(stamp_ms(at)-w->now_ms), stamp_compare(at, *on) >= 0 ? "" : " <<<");
     world_expect(w, late && stamp_compare(at, *on) >= 0,
                  "change %u of device %u is stamped before what was typed earlier (I9)", index, t->device);
     *on = at;

@@ -304,21 +304,6 @@ static void take_message(world_device *d, world_parcel *p) {
     client_result(d->session, &result);
     w->counts->healed += result.healed - before.healed;
     /* Of two copies one gets none of what the other sends under their number, until it has a number of its own. */
-    if ((result.diverged || result.healed) && getenv("DBG")) {
-        for (uint32_t r = 0; r < w->record_count; r++) {
-            store_row row; record a, b; buf bytes = {0};
-            w->reader->ops->snapshot(w->reader, NULL);
-            if (w->reader->ops->read(w->reader, &w->records[r].id, &row, NULL)) { w->reader->ops->snapshot_end(w->reader); continue; }
-            record_init(&a, row.kind, &row.id); record_unpack(&a, row.body, row.stamps, NULL);
-            bool here = world_load(w, d->index, &w->records[r].id, true, &b, &bytes);
-            for (uint32_t i = 0; i < a.count; i++) {
-                const reg *o = here ? record_find(&b, a.regs[i].field, a.regs[i].key) : NULL;
-                if (!o || stamp_compare(o->stamp, a.regs[i].stamp))
-                    fprintf(stderr, "DIV rec %u field %u pool %.*s %lld.%llu a%u seq %llu here %.*s %lld.%llu a%u\n", r, a.regs[i].field, (int)a.regs[i].value.size, (const char *)a.regs[i].value.data, (long long)stamp_ms(a.regs[i].stamp) - 1795000000000LL, (unsigned long long)a.regs[i].stamp.time & 0xffff, a.regs[i].stamp.author, (unsigned long long)a.regs[i].seq, o ? (int)o->value.size : 0, o ? (const char *)o->value.data : "", o ? (long long)stamp_ms(o->stamp) - 1795000000000LL : 0, o ? (unsigned long long)o->stamp.time & 0xffff : 0, o ? o->stamp.author : 0);
-            }
-            w->reader->ops->snapshot_end(w->reader);
-        }
-    }
     world_expect(w, !(result.diverged || result.healed) || w->copied || d->damaged,
                  "device %u says that it diverged (I2)", d->index);
     if (m.number == MSG_CLOCK)
