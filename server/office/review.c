@@ -15,10 +15,11 @@
 static const char *const reason_names[] = {[REVIEW_OUTSIDE] = "outside",
                                            [REVIEW_PURGED] = "purged",
                                            [REVIEW_REVOKED] = "revoked",
-                                           [REVIEW_RECOVERED] = "recovered"};
+                                           [REVIEW_RECOVERED] = "recovered",
+                                           [REVIEW_REFUSED] = "refused"};
 
 const char *review_reason_name(review_reason why) {
-    bool known = why >= REVIEW_OUTSIDE && why <= REVIEW_RECOVERED;
+    bool known = why >= REVIEW_OUTSIDE && why <= REVIEW_REFUSED;
     return known ? reason_names[why] : "";
 }
 

@@ -20,9 +20,11 @@ typedef enum review_reason {
     REVIEW_PURGED = 2,    /**< a record that was deleted and purged */
     REVIEW_REVOKED = 3,   /**< the device is revoked */
     REVIEW_RECOVERED = 4, /**< a value that a restored server lost and another's device still had */
+    REVIEW_REFUSED =
+        5, /**< offered again to a restored server, which may not take it now; its author is not asked any more */
 } review_reason;
 
-/** "outside", "purged", "revoked", "recovered"; "" for anything else. Static storage. */
+/** "outside", "purged", "revoked", "recovered", "refused"; "" for anything else. Static storage. */
 const char *review_reason_name(review_reason why);
 
 /** Keeps a change set for a decision. The same set of the same author again is kept once. Give VERDICT_RECEIVED for it.

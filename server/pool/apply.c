@@ -41,6 +41,7 @@ static void give_verdict(apply_verdicts *v, uint32_t set, int32_t field, verdict
     verdict given = {.set = set, .field = field, .kind = kind, .reason = room ? span_text(reason) : (span){0}};
     verdict_put(&v->list, &given);
     v->count++;
+    v->refused += kind == VERDICT_REFUSED;
 }
 
 /* Rights of a device over one field. Deepened by roles later; from day one nobody writes what is the server's. */

@@ -40,7 +40,8 @@ typedef struct apply_verdicts {
     uint64_t changed; /**< registers that took a new value */
     uint64_t
         work; /**< bytes of rows and history gone through, and the price of conflicts: bounds what one batch may cost */
-    uint64_t cloned; /**< equal stamps with different values met: an alarm */
+    uint64_t refused; /**< verdicts that refuse something */
+    uint64_t cloned;  /**< equal stamps with different values met: an alarm */
 } apply_verdicts;
 
 /** Applies set number `index` of a device's batch. A refused change is a verdict, not an error. Errors: those of the store, LP_NOMEM,

@@ -27,8 +27,13 @@ static lp_err apply_changes(pool *p, const offerer *by, span raw, review_reason 
                            .rights = &by->may};
     lp_err err = changes_open(&changes, raw, error);
     for (uint32_t i = 0; !err && changes_next(&changes, &set); i++) {
+        change_set offered = set;
+        uint64_t refused = verdicts->refused;
         err = apply_set(p, &set, i, &author, verdicts, error);
-        buf_clear(&verdicts->list); /* nobody asks: the device was told when the changes came first */
+        /* Its author was told when the changes came first, and does not ask now. */
+        buf_clear(&verdicts->list);
+        if (!err && verdicts->refused > refused)
+            err = review_put(p, &author, &offered, REVIEW_REFUSED, error);
     }
     if (!err && changes.sets.failed)
         err = err_set(error, LP_PROTOCOL, "a change set that is offered again is malformed");

@@ -227,14 +227,48 @@ static void what_was_moved_to_now_is_taken_once_however_often_it_is_offered(void
     hand_close(&h);
 }
 
-static bool count_recovered(void *ctx, const review_entry *entry) {
-    *(uint32_t *)ctx += entry->why == REVIEW_RECOVERED;
+typedef struct review_count {
+    review_reason why;
+    uint32_t count;
+} review_count;
+
+static bool count_review(void *ctx, const review_entry *entry) {
+    review_count *c = ctx;
+    c->count += entry->why == c->why;
     return true;
+}
+
+static uint32_t in_review(hand *h, review_reason why) {
+    review_count c = {why, 0};
+    store *s = h->world->store;
+    assert_int_equal(s->ops->begin(s, NULL), LP_OK);
+    assert_int_equal(review_each(&h->world->pool, count_review, &c, NULL), LP_OK);
+    s->ops->rollback(s);
+    return c.count;
+}
+
+/* It had another number, of which the restored pool knows nothing. */
+static void what_is_refused_when_it_is_offered_again_awaits_review(void **state) {
+    hand h;
+    (void)state;
+    hand_open(&h, 1);
+    hand_greet(&h, 0);
+    h.clock.author += 5;
+    hand_push_text(&h, 1, LEAD_COMPANY, "under another number");
+    hand_expect(&h, MSG_SYNCED);
+    hand_expect_verdict(&h, 0, -1, VERDICT_REFUSED);
+    assert_int_equal(in_review(&h, REVIEW_REFUSED), 0); /* its author was told */
+    for (int i = 0; i < 2; i++) {
+        hand_reoffer(&h, (span){0}, pushed_changes(&h));
+        hand_expect(&h, MSG_REOFFERED);
+        assert_int_equal(in_review(&h, REVIEW_REFUSED), 1);
+    }
+    assert_false(hand_pool_has(&h, LEAD_COMPANY));
+    hand_close(&h);
 }
 
 static void values_of_others_that_a_replica_still_had_go_to_review(void **state) {
     hand h;
-    uint32_t count = 0;
     (void)state;
     hand_open(&h, 1);
     hand_greet(&h, 0);
@@ -248,11 +282,7 @@ static void values_of_others_that_a_replica_still_had_go_to_review(void **state)
         assert_int_equal(h.answer.taken, 1);
     }
     assert_false(hand_pool_has(&h, LEAD_COMPANY));
-    store *s = h.world->store;
-    assert_int_equal(s->ops->begin(s, NULL), LP_OK);
-    assert_int_equal(review_each(&h.world->pool, count_recovered, &count, NULL), LP_OK);
-    s->ops->rollback(s);
-    assert_int_equal(count, 1);
+    assert_int_equal(in_review(&h, REVIEW_RECOVERED), 1);
     hand_close(&h);
 }
 
@@ -503,6 +533,7 @@ int main(void) {
         cmocka_unit_test(a_change_accepted_by_a_clock_that_was_ahead_is_from_now_when_offered_again),
         cmocka_unit_test(what_was_moved_to_now_is_taken_once_however_often_it_is_offered),
         cmocka_unit_test(values_of_others_that_a_replica_still_had_go_to_review),
+        cmocka_unit_test(what_is_refused_when_it_is_offered_again_awaits_review),
         cmocka_unit_test(a_pool_set_back_to_a_copy_knows_of_that_copy),
         cmocka_unit_test(backups_of_the_pool_that_is_replaced_still_count),
         cmocka_unit_test(a_pool_set_back_behind_its_back_is_noticed_by_the_first_cursor),
