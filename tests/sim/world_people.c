@@ -131,6 +131,21 @@ static bool may_be_gone(const world *w, const world_typed *t) {
     return world_is_erased(w, t->record) || world_may_lose(w, t->device, t->record);
 }
 
+/* Of a record that left, only what was refused stays, and what was typed since. What the office had of one that is erased, or of one that was
+ * purged and is back with a restored pool, is nowhere before the device hears of it, or offers it again. */
+static bool has_left(world *w, const world_typed *t) {
+    record there;
+    buf bytes = {0};
+    bool held = world_load(w, t->device, &w->records[t->record].id, true, &there, &bytes);
+    bool empty = !held || there.count == 0;
+    if (held)
+        record_fini(&there);
+    buf_fini(&bytes);
+    return world_may_lose(w, t->device, t->record) &&
+           (empty || world_in_review(w, t) || world_is_erased(w, t->record) ||
+            (w->records[t->record].purged && w->restores));
+}
+
 void world_look(world *w, uint32_t who) {
     world_device *d = &w->devices[who];
     if (d->revoked)
@@ -167,10 +182,7 @@ void world_look(world *w, uint32_t who) {
             t->stamp = moved;
             order = stored ? stamp_compare(stored->stamp, moved) : -1;
         }
-        /* Of a record that left, only what was refused stays. What the office had of one that is erased is nowhere before the device hears of it. */
-        bool with_office = order < 0 && (world_in_review(w, t) || world_is_erased(w, t->record));
-        bool left = world_may_lose(w, who, t->record) && (rec.count == 0 || with_office);
-        world_expect(w, order >= 0 || left,
+        world_expect(w, order >= 0 || has_left(w, t),
                      "device %u: what was typed into field %u has left the screen for something older (I3)", who,
                      t->field);
         /* A device that has not read a repaired pool yet has its value under the stamp of before (world_restamped). */
