@@ -28,8 +28,8 @@ static lp_err apply_pages(client_session *s, span pages, bool *more_out, pull_ou
     return LP_OK;
 }
 
-/* Asks for what follows a page before applying it. */
-static lp_err read_ahead(client_session *s, client_actions *actions, span pages, lp_error *error) {
+/* Asks for what follows a page before applying it: of the scopes that were asked for, however many there are by now. */
+static lp_err read_ahead(client_session *s, client_actions *actions, const request *done, span pages, lp_error *error) {
     buf cursors = {0};
     wire_reader from = wire_open(pages);
     uint32_t count = wire_array(&from);
@@ -43,6 +43,8 @@ static lp_err read_ahead(client_session *s, client_actions *actions, span pages,
     lp_err err = LP_OK;
     if (more && !from.failed && !cursors.failed) {
         err = requests_pull(s, actions, REQUEST_PULL, buf_span(&cursors), s->line.bytes, error);
+        if (!err)
+            requests_find(s, s->next_id)->moves = done->moves;
         s->result.round_trips++;
     }
     buf_fini(&cursors);
@@ -108,7 +110,7 @@ void session_on_synced(client_session *s, client_actions *actions, request done,
     if (!err && done.kind == REQUEST_PUSH)
         err = session_push(s, actions, &error);
     if (!err && has_pages && done.pulls)
-        err = read_ahead(s, actions, m->pages, &error);
+        err = read_ahead(s, actions, &done, m->pages, &error);
     session_hand_over(actions); /* the server works while this end does */
     if (!err)
         err = replica_begin(s->replica, &error);

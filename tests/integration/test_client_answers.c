@@ -366,6 +366,43 @@ static void what_is_typed_waits_until_all_is_offered(void **state) {
 }
 
 /* It holds one of three batches. If those that it lacks are not all above the fork, the fork is not that of the history they were in. */
+static void put_page_of(buf *pages, const char *scope, bool more) {
+    page p = {.cursor = {.scope = span_text(scope), .epoch = span_of(epochs[0], EPOCH_BYTES), .seq = more ? 8 : 9},
+              .more = more};
+    page_put(pages, &p);
+}
+
+/* It was granted while a pull of the others went on, page after page. */
+static void a_scope_that_was_granted_meanwhile_is_read_before_all_is_in_sync(void **state) {
+    rig r;
+    message welcome = {.number = MSG_WELCOME,
+                       .version = 1,
+                       .epoch = span_of(epochs[0], EPOCH_BYTES),
+                       .scopes = SPAN_LITERAL("\x93\xa5setup\xa4pool\xaa"
+                                              "event:expo")};
+    (void)state;
+    be_live(&r);
+    rig_lost(&r, LP_OFFLINE);
+    rig_tick(&r);
+    rig_channel(&r, "c");
+    uint32_t pull = rig_last(&r)->id;
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    rig_answer(&r, last_hello(&r)->id, &welcome);
+    for (int more = 1; more >= 0; more--) {
+        buf pages = {0};
+        wire_put_array(&pages, 2);
+        put_page_of(&pages, "setup", false);
+        put_page_of(&pages, "pool", more);
+        answer_pages(&r, pull, buf_span(&pages));
+        pull = rig_last(&r)->id;
+        buf_fini(&pages);
+    }
+    wire_reader cursors = wire_open(rig_last(&r)->message.cursors);
+    assert_int_equal(rig_last(&r)->number, MSG_SYNC);
+    assert_int_equal(wire_array(&cursors), 3);
+    rig_close(&r);
+}
+
 static void a_fork_below_which_something_is_missing_counts_for_nothing(void **state) {
     (void)state;
     for (uint64_t fork = 6; fork <= 7; fork++) {
@@ -661,6 +698,7 @@ int main(void) {
         cmocka_unit_test(a_server_that_takes_every_number_for_a_copy_is_not_asked_again),
         cmocka_unit_test(an_offer_of_which_less_is_taken_is_made_again_in_parts),
         cmocka_unit_test(what_is_typed_waits_until_all_is_offered),
+        cmocka_unit_test(a_scope_that_was_granted_meanwhile_is_read_before_all_is_in_sync),
         cmocka_unit_test(a_fork_below_which_something_is_missing_counts_for_nothing),
         cmocka_unit_test(a_pool_that_was_set_back_is_read_anew_though_its_epoch_is_the_same),
         cmocka_unit_test(a_new_epoch_in_which_nothing_is_granted_leaves_nothing),

@@ -261,9 +261,11 @@ static void check_order(world *w, uint32_t index, stamp at, typed_order *order) 
         order->last = at;
 }
 
-/* It cannot bring back what a restored pool lacks: the days of grace are over. */
+/* It cannot bring back what a restored pool lacks: the days of grace are over, or a copy of it was revoked with it, and has sent something else under
+ * the number of what the pool lacks. Who is revoked reads nothing, and does not hear of it. */
 static bool is_gone_for_good(const world *w, const world_device *d) {
-    return d->revoked && w->restores && w->now_ms - d->revoked_ms >= w->pool.revoked_grace_ms;
+    bool over = w->now_ms - d->revoked_ms >= w->pool.revoked_grace_ms;
+    return d->revoked && w->restores && (over || w->copied);
 }
 
 static void check_typed(world *w, uint32_t index, typed_order *orders) {
