@@ -101,6 +101,13 @@ static bool wipe_middles(sql_conn *c) {
            file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
+/* A log that was cut comes back whole with the next failure of the disk, unless the disk was waited for. */
+static bool sync_log(sql_conn *c) {
+    sqlite3_file *file = NULL;
+    return sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK && file &&
+           (!file->pMethods || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK);
+}
+
 lp_err sqlite_scrub(store *base, lp_error *error) {
     sqlite_store *s = (sqlite_store *)base;
     assert(!s->open);
@@ -112,5 +119,5 @@ lp_err sqlite_scrub(store *base, lp_error *error) {
     if (result != SQLITE_OK)
         return sql_failed(&s->conn, result, error);
     s->wal_pages = s->wal_pages_held = 0;
-    return wipe_middles(&s->conn) ? LP_OK : sql_failed(&s->conn, SQLITE_IOERR, error);
+    return sync_log(&s->conn) && wipe_middles(&s->conn) ? LP_OK : sql_failed(&s->conn, SQLITE_IOERR, error);
 }

@@ -1,9 +1,12 @@
-/* test_erase.c - what a device can and cannot bring about with a lead that was erased. */
+/* test_erase.c - what a device can and cannot bring about with a lead that was erased, and what the power brings back of it. */
+#define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+#include <string.h>
 
 #include "proto/schema.h"
 #include "server/office/erase.h"
@@ -23,14 +26,14 @@ static lp_err forget(void *ctx, ledger_kind which, span line, lp_error *error) {
 }
 
 /* A world in which the lead `gone` was there and is erased. */
-static void open_erased(hand *h) {
+static void open_erased_on(hand *h, const store_ops *engine) {
     static const ledger notes = {.append = forget};
     uint32_t count;
-    hand_open(h, 1);
+    hand_open_on(h, 1, engine);
     hand_greet(h, 9);
     lp_id own = h->record;
     h->record = gone;
-    hand_push_text(h, 1, LEAD_COMPANY, "Acme");
+    hand_push_text(h, 1, LEAD_COMPANY, "Acme of Springfield");
     hand_expect(h, MSG_SYNCED);
     pool *p = &h->world->pool;
     p->ledger = &notes;
@@ -41,6 +44,10 @@ static void open_erased(hand *h) {
     assert_int_equal(p->store->ops->commit(p->store, NULL), LP_OK);
     p->ledger = NULL;
     h->record = own;
+}
+
+static void open_erased(hand *h) {
+    open_erased_on(h, &store_memory_ops);
 }
 
 static uint32_t kind_of(hand *h, const lp_id *id) {
@@ -147,8 +154,29 @@ static void what_awaits_review_is_erased_with_the_lead_it_follows(void **state) 
     hand_close(&h);
 }
 
+static void expect_no_trace(void *ctx, const uint8_t *bytes, size_t size) {
+    (void)ctx;
+    assert_null(memmem(bytes, size, "Acme of Springfield", 19));
+}
+
+/* A log that is cut may come back with the power, as it was: unless the disk was waited for. */
+static void what_was_erased_does_not_come_back_with_the_power(void **state) {
+    hand h;
+    (void)state;
+    open_erased_on(&h, &store_sqlite_ops);
+    vfs_disk *disk = h.world->disk.disk;
+    assert_int_equal(h.world->store->ops->scrub(h.world->store, NULL), LP_OK);
+    vfs_cut(disk);
+    vfs_power_on(disk, VFS_NONE, 512);
+    vfs_scan(disk, "pool.db", expect_no_trace, NULL);
+    vfs_scan(disk, "pool.db-wal", expect_no_trace, NULL);
+    world_server_power_cut(h.world);
+    hand_close(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_erased_does_not_come_back_with_the_power),
         cmocka_unit_test(late_changes_are_acknowledged_and_dropped),
         cmocka_unit_test(what_is_new_and_follows_it_is_erased_along),
         cmocka_unit_test(nothing_that_stands_is_erased_by_pointing_it_there),
