@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "proto/bug.h"
 #include "proto/err.h"
 #include "proto/wire.h"
 #include "server/pool/auth.h"
@@ -220,7 +219,7 @@ lp_err epochs_judge_cursor(store_reader *reader, const epochs *e, const cursor *
     if (!same(e->epoch, c->epoch))
         return LP_OK;
     *history_out = c->seq <= last_seq ? CURSOR_FITS : CURSOR_LOST;
-    if (c->seq == 0 || c->seq > last_seq || c->tag.size == 0 || BUG(TAG_IGNORED))
+    if (c->seq == 0 || c->seq > last_seq || c->tag.size == 0)
         return LP_OK;
     lp_err err = epochs_tag_at(reader, c->seq, bytes, &tag, error);
     if (!err && !span_equal(c->tag, tag))
