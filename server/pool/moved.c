@@ -48,10 +48,9 @@ typedef struct search {
     uint64_t opened_seq;
     uint64_t limit; /* times above it are ahead */
     stamp known;    /* what the set has become; none: it is not there */
-    stamp
-        alike; /* of a set that another history of this pool had moved: the latest of its author's that says the same */
-    mark lower; /* the last that was given no later time; none: 0 */
-    mark upper; /* the first after it */
+    stamp alike;    /* if another history had moved it: the latest of its author's that says the same */
+    mark lower;     /* the last that was given no later time; none: 0 */
+    mark upper;     /* the first after it */
     uint64_t work;
 } search;
 
@@ -137,16 +136,14 @@ static lp_err find_free(pool *p, const lp_id *id, stamp *at_io, lp_error *error)
 }
 
 static uint64_t find_place(pool *p, const search *s) {
-    uint64_t time = 0;
-    if (s->lower.now && s->upper.now)
-        time = between(s->lower, s->upper, s->set->stamp.time);
-    if (time == 0)
-        time = find_beginning(p);
-    if (s->lower.now == 0 && s->upper.now && time >= s->upper.now)
-        time = (s->upper.now - MOVED_STEP) | STAMP_MOVED;
-    if (s->upper.now == 0 && time <= s->lower.now)
-        time = s->lower.now + MOVED_STEP;
-    return time;
+    if (s->lower.now && s->upper.now) {
+        uint64_t time = between(s->lower, s->upper, s->set->stamp.time);
+        return time ? time : (s->upper.now + 2) | STAMP_MOVED;
+    }
+    uint64_t time = find_beginning(p);
+    if (s->upper.now && time >= s->upper.now)
+        return (s->upper.now - MOVED_STEP) | STAMP_MOVED;
+    return time > s->lower.now ? time : s->lower.now + MOVED_STEP;
 }
 
 /* Walks through the record's history. True in *known_out if the set is there, under the stamp that it gets. */
